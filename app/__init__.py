@@ -1,0 +1,1 @@
+"""Earshot: ears, a mind and a voice for thin devices."""

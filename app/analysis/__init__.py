@@ -1,0 +1,1 @@
+"""Voice analysis, beside recognition."""

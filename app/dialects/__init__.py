@@ -1,0 +1,1 @@
+"""Thin translators between wire protocols and sessions."""

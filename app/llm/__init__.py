@@ -1,0 +1,1 @@
+"""Replies: from the words of the user to sentences."""

@@ -1,0 +1,1 @@
+"""Stage workers and the way through them."""
