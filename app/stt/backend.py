@@ -18,7 +18,7 @@ class Hypothesis:
 
 
 class SttBackend(Protocol):
-    """Recognises one utterance at a time; calls may come from several threads when the stage's concurrency is above 1."""
+    """Recognises one utterance per call; calls come from several threads when the stage's concurrency is above 1."""
 
     Config: type
 
