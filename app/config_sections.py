@@ -27,7 +27,7 @@ class ServerConfig:
     port: Annotated[int, Range(0, 65535)] = 5000
     "The TCP port for everything; 0 takes a free one."
     threads: Count = 256
-    "Requests served at once; each device that waits in GET /audio holds one."
+    "Requests served at once, in threads; each device that waits in GET /audio holds one."
     tokens: dict[str, TokenConfig] = field(default_factory=dict)
     "Name to token; when there is one, every route but /health wants one."
     open_to_lan: bool = False
@@ -103,7 +103,7 @@ class StageConfig:
     """A stage: its backends, its worker processes, and how long it waits for what."""
 
     backends: tuple[str, ...] = ()
-    "Names of backends, the preferred one first; the next is tried when one fails. In analysis all of them run."
+    "Names of backends, the preferred one first."
     workers: Count = 1
     "Worker processes."
     concurrency: Count = 1
@@ -129,6 +129,7 @@ class SttConfig(StageConfig):
     """Speech to text."""
 
     backends: tuple[str, ...] = ("pocketsphinx",)
+    "Names of recognisers, the preferred one first; the next is tried when one fails."
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class LlmConfig(StageConfig):
     """The mind: what answers, and how its answer is cut into sentences."""
 
     backends: tuple[str, ...] = ("intents",)
+    "Names of reply engines, the preferred one first; the next is tried when one fails."
     system_prompt: str = (
         "You are a voice assistant. Your answer is read aloud: reply in one to three short sentences of plain words, "
         "in the language you are spoken to, without Markdown, lists, links or emoji."
@@ -152,6 +154,7 @@ class TtsConfig(StageConfig):
     """Text to speech."""
 
     backends: tuple[str, ...] = ("flite", "espeak")
+    "Names of voices, the preferred one first; the next is tried when one fails."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +162,4 @@ class AnalysisConfig(StageConfig):
     """Voice analysis beside the conversation; it may be off."""
 
     backends: tuple[str, ...] = ("prosody",)
+    "Names of analysers; all of them run. Empty for none."

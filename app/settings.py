@@ -14,7 +14,9 @@ from typing import Annotated, Any
 
 from app.errors import ConfigError
 
-_SECRET_NAME = re.compile(r"key|token(?!s$)|^tokens$|secret|passw|credential|authori|webhook_url", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"key(?!word|term|phrase)|token(?!s)|^tokens$|secret|passw|credential|authori|webhook_url", re.IGNORECASE
+)
 _URL_SECRETS = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<=\?).+")
 _SHOWN_CHARS = 60
 _LISTED_NAMES = 30
