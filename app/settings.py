@@ -84,8 +84,9 @@ def build_config(config_class: type, settings: Mapping[str, Any], key: str) -> A
             raise ConfigError(f"{key}.{name}: is needed and has no default")
     try:
         return config_class(**values)
-    except ValueError as error:
-        raise ConfigError(f"{key}: {error}") from None
+    except (ConfigError, ValueError) as error:
+        names_setting = str(error).partition(":")[0] in known
+        raise ConfigError(f"{key}{'.' if names_setting else ': '}{error}") from None
 
 
 def check_type(value: Any, wanted: Any, key: str) -> Any:

@@ -272,6 +272,8 @@ class DemoConfig:
     def __post_init__(self) -> None:
         if self.size > 9:
             raise ValueError("size and speed do not go together")
+        if self.speed <= 0:
+            raise ConfigError(f"speed: is {self.speed}; allowed is a number above 0")
 
 
 class Demo:
@@ -297,6 +299,7 @@ def test_a_backend_gets_its_section_and_the_home_settings(load: Load) -> None:
     [
         ({"siz": 2}, "stt.two.siz: no such setting; did you mean 'size'?"),
         ({"size": "big"}, "stt.two.size: is 'big'; allowed is a whole number"),
+        ({"speed": 0}, "stt.two.speed: is 0.0; allowed is a number above 0"),
         ({"size": 10}, "stt.two: size and speed do not go together"),
         ({"engine": "dem"}, "stt.two.engine: no backend is called 'dem'; did you mean 'demo'?"),
     ],
