@@ -143,10 +143,10 @@ class LlmConfig(StageConfig):
         "in the language you are spoken to, without Markdown, lists, links or emoji."
     )
     "What the language model is told before each conversation; empty for nothing."
-    first_min_chars: CountOrZero = 12
-    "A first sentence shorter than this is joined with the next one, in characters."
+    first_min_chars: CountOrZero = 24
+    "The first piece of a reply may end at a comma from this length on, so that speech starts early, in characters."
     max_chars: Annotated[int, Range(20)] = 240
-    "A sentence longer than this is cut at a comma or a blank, in characters."
+    "A longer sentence is cut at a comma, else between words, in characters."
 
 
 @dataclass(frozen=True, slots=True)

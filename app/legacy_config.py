@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from app.settings import check_type
 
@@ -20,7 +19,6 @@ MEMORY_KEYS = ("embedding_model_url", "name_embedding_model")
 LEGACY_KEYS = (*LLM_KEYS, *SPEECH_KEYS, *MEMORY_KEYS)
 
 _ENGINE = "openai"
-_PATH_TAILS = ("/chat/completions", "/api/chat", "/api/generate", "/api")
 
 
 def translate(tree: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -47,7 +45,7 @@ def translate(tree: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
 def _llm_section(section: dict[str, Any], flat: dict[str, str]) -> tuple[dict[str, Any], str]:
     own = {"engine": _ENGINE}
     if flat.get("llm_url"):
-        own["base_url"] = openai_base_url(flat["llm_url"])
+        own["base_url"] = flat["llm_url"]
     if flat.get("model_name"):
         own["model"] = flat["model_name"]
     given = ", ".join(key for key in LLM_KEYS if flat.get(key))
@@ -56,14 +54,3 @@ def _llm_section(section: dict[str, Any], flat: dict[str, str]) -> tuple[dict[st
     if _ENGINE in check_type(merged["backends"], tuple[str, ...], "llm.backends"):
         return merged, f"{given}: read as llm.backends [{_ENGINE!r}] and llm.{_ENGINE}"
     return merged, f"{given}: not used, for llm.backends does not name {_ENGINE!r}"
-
-
-def openai_base_url(url: str) -> str:
-    """Return the base URL of the OpenAI-style interface of a server that is named in any of the usual ways.
-
-    The scheme may be missing; the path may be missing, end in /v1, or be that of a call.
-    """
-    whole = (url if "://" in url else f"http://{url}").rstrip("/")
-    for tail in _PATH_TAILS:
-        whole = whole.removesuffix(tail)
-    return whole if urlsplit(whole).path.strip("/") else f"{whole.rstrip('/')}/v1"

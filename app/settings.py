@@ -15,10 +15,12 @@ from typing import Annotated, Any
 from app.errors import ConfigError
 
 _SECRET_NAME = re.compile(
-    r"key(?!word|term|phrase)|token(?!s)|^tokens$|secret|passw|credential|authori|webhook_url", re.IGNORECASE
+    r"key(?!word|term|phrase)|token(?!s)|^tokens$|secret|passw|credential|authori|headers|cookie|webhook_url",
+    re.IGNORECASE,
 )
 _URL_SECRETS = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<=\?).+")
 _SHOWN_CHARS = 60
+_LARGEST = 1e300
 _LISTED_NAMES = 30
 
 
@@ -84,8 +86,9 @@ def build_config(config_class: type, settings: Mapping[str, Any], key: str) -> A
             raise ConfigError(f"{key}.{name}: is needed and has no default")
     try:
         return config_class(**values)
-    except ValueError as error:
-        raise ConfigError(f"{key}: {error}") from None
+    except (ConfigError, ValueError) as error:
+        names_setting = str(error).partition(":")[0] in known
+        raise ConfigError(f"{key}{'.' if names_setting else ': '}{error}") from None
 
 
 def check_type(value: Any, wanted: Any, key: str) -> Any:
@@ -168,7 +171,7 @@ def _is_plain(value: Any, wanted: Any) -> bool:
     if wanted is Any:
         return True
     if wanted is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return type(value) in (int, float) and -_LARGEST < value < _LARGEST
     if wanted is str:
         return isinstance(value, str)
     return isinstance(wanted, type) and type(value) is wanted
