@@ -1,4 +1,4 @@
-"""Failure switches shared by the fake backends, which ship with the package because spawned workers see no monkeypatches."""
+"""Failure switches of the fake backends, which ship with the package because a spawned worker sees no monkeypatch."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class BackendChain:
     def run(self, job: Work, call: Callable[[Any, Callable[[Iterable[T]], Iterator[T]]], Iterable[T]]) -> Iterator[T]:
         """Yield the items of the first backend that gives any.
 
-        call(backend, watched): makes the items; it wraps the backend's own iterator in `watched`, which enforces the time limits.
+        call(backend, watched): makes the items, with the backend's iterator in `watched`, which keeps the time limits.
         After the first item has left, an error is final: what was given cannot be taken back.
         """
         failure: BackendError = BackendUnavailable(f"no {self.stage} backend is loaded")
@@ -130,7 +130,9 @@ class BackendChain:
                     failure = error
                 except Exception as error:
                     log.exception("%s backend %s crashed", self.stage, loaded.name)
-                    failure = BackendRejected(f"{loaded.name} crashed with {type(error).__name__}", code="backend-crashed")
+                    failure = BackendRejected(
+                        f"{loaded.name} crashed with {type(error).__name__}", code="backend-crashed"
+                    )
                 if given or job.cancelled:
                     raise failure
                 self._note(loaded, failure)
@@ -159,7 +161,7 @@ class BackendChain:
         return not cancelled.wait(wait_s)
 
     def _watched(self, items: Iterable[T], job: Work, give_up_at_s: float) -> Iterator[T]:
-        """Yield the items; raise BackendTimeout when one is late.  The time runs only once the utterance is complete."""
+        """Yield the items; raise BackendTimeout when one is late, counted from the end of the utterance."""
         call = _Call(items)
         job.on_cancel(call.wake)
         wait_s, asked_at_s = self.limits.first_item_timeout_s, self.clock()

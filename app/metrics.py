@@ -14,7 +14,9 @@ class Metrics:
         registry = CollectorRegistry()
         self.registry = registry
         self.turns = Counter("earshot_turns", "Turns by outcome", ["outcome"], registry=registry)
-        self.stage_queue = Gauge("earshot_stage_queue_depth", "Jobs that wait for a stage", ["stage"], registry=registry)
+        self.stage_queue = Gauge(
+            "earshot_stage_queue_depth", "Jobs that wait for a stage", ["stage"], registry=registry
+        )
         self.stage_wait_s = _histogram("earshot_stage_wait_seconds", "How long jobs waited", ["stage"], registry)
         self.stage_run_s = _histogram("earshot_stage_run_seconds", "How long jobs ran", ["stage"], registry)
         self.stage_restarts = Counter("earshot_stage_restarts", "Workers that ended", ["stage"], registry=registry)

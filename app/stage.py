@@ -1,6 +1,6 @@
 """What a stage is, and the one loop that every stage worker runs.
 
-Receives (job id, message) from the hub.  Emits (job id, message) for everything a job gives, in order, and at last StageDone or StageFailed.
+Receives (job id, message) from the hub.  Emits (job id, message) for all that a job gives, then its end.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Protocol
 
-from app.fallback import BackendChain, BackendChoice, Limits
 from app.errors import BackendError
+from app.fallback import BackendChain, BackendChoice, Limits
 from app.messages import Header, Message, StageDone, StageFailed, Utterance, UtteranceChunk
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,9 @@ def _run_job(stage: Stage, job: Job, link: WorkerLink, jobs: dict[int, Job]) -> 
         end = StageFailed(job.header, stage.name, error.code, error.message)
     except Exception:
         log.exception("%s of turn %s crashed", stage.name, job.header.turn_id)
-        end = StageFailed(job.header, stage.name, "stage-crashed", f"the {stage.name} stage has a fault; its log tells more")
+        end = StageFailed(
+            job.header, stage.name, "stage-crashed", f"the {stage.name} stage has a fault; its log tells more"
+        )
     finally:
         jobs.pop(job.id, None)
         link.send(job.id, end)

@@ -37,6 +37,7 @@ class Outlet:
         """Put a turn at the end of the line."""
         with self._changed:
             self._turns.append(turn)
+            self._changed.notify_all()
 
     def drop(self, turn: Turn) -> None:
         """Take a turn out of the line without telling anyone of its end."""
@@ -48,6 +49,12 @@ class Outlet:
     @property
     def is_empty(self) -> bool:
         return not self._turns
+
+    def wait_for_turn(self, timeout_s: float) -> Turn | None:
+        """Return the turn that pollers hear now, waiting for one; None when none came in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._turns), timeout_s)
+            return self._turns[0] if self._turns else None
 
     def claim(self, timeout_s: float) -> Claim | None:
         """Wait for the next segment or the end of a turn; None when nothing came in time.

@@ -140,6 +140,7 @@ class Event:
     "Counts up by one from 1 in each session."
     at_s: float
     "Unix time."
+    session_id: str
     turn_id: str
     fact: Fact
 
@@ -151,7 +152,8 @@ class Event:
     def as_dict(self) -> dict[str, object]:
         """Return what goes into JSON."""
         return {
-            "event": self.name, "number": self.number, "at_s": round(self.at_s, 3), "turn": self.turn_id,
+            "event": self.name, "number": self.number, "at_s": round(self.at_s, 3),
+            "session": self.session_id, "turn": self.turn_id,
             **asdict(self.fact),
         }  # fmt: skip
 
@@ -159,21 +161,29 @@ class Event:
 class EventLog:
     """Append-only and bounded; wakes threads through a condition and others through callbacks."""
 
-    def __init__(self, changed: threading.Condition, max_events: int, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        changed: threading.Condition,
+        max_events: int,
+        listeners: list[Callable[[Event], None]],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._session_id = session_id
         self._changed = changed
         self._events: deque[Event] = deque(maxlen=max_events)
+        self._listeners = listeners
         self._wall_clock = wall_clock
-        self._listeners: list[Callable[[Event], None]] = []
         self.last_number = 0
 
     def append(self, turn_id: str, fact: Fact) -> None:
         """Add a fact and wake everyone who waits."""
         with self._changed:
             self.last_number += 1
-            event = Event(self.last_number, self._wall_clock(), turn_id, fact)
+            event = Event(self.last_number, self._wall_clock(), self._session_id, turn_id, fact)
             self._events.append(event)
             self._changed.notify_all()
-            for listener in self._listeners:
+            for listener in list(self._listeners):
                 listener(event)
 
     def read(self, after: int, timeout_s: float) -> list[Event]:
@@ -185,14 +195,3 @@ class EventLog:
             self._changed.wait_for(lambda: self.last_number > after, timeout_s)
             n_new = min(self.last_number - after, len(self._events))
             return [self._events[i] for i in range(len(self._events) - n_new, len(self._events))] if n_new > 0 else []
-
-    def listen(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback` with every new event, inside the lock: it must only pass the event on.  Returns what ends it."""
-        with self._changed:
-            self._listeners.append(callback)
-
-        def end() -> None:
-            with self._changed:
-                self._listeners.remove(callback)
-
-        return end

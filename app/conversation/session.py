@@ -7,12 +7,20 @@ import threading
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.audio.pcm import SPEECH_RATE_HZ, is_silent
 from app.config import SessionConfig
 from app.conversation.delivery import Outlet
-from app.conversation.events import EventLog, SegmentDelivered, TimersCancelled, TimerSet, TurnFailed, TurnStarted
+from app.conversation.events import (
+    Event,
+    EventLog,
+    SegmentDelivered,
+    TimersCancelled,
+    TimerSet,
+    TurnFailed,
+    TurnStarted,
+)
 from app.conversation.history import History
 from app.conversation.timers import Timers
 from app.conversation.turns import Segment, Turn
@@ -45,6 +53,8 @@ class Surroundings:
     on_turn_end: Callable[[Turn], None]
     system_prompt: str = ""
     apology: SpokenApology | None = None
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    "Told of every event of every session."
 
 
 class Session:
@@ -56,7 +66,7 @@ class Session:
     def __init__(self, session_id: str, around: Surroundings) -> None:
         self.id = session_id
         self.changed = threading.Condition(threading.RLock())
-        self.log = EventLog(self.changed, around.config.max_events)
+        self.log = EventLog(session_id, self.changed, around.config.max_events, around.listeners)
         self.outlet = Outlet(self.changed, self._on_delivered)
         self.timers = Timers(around.config.max_timers, around.config.max_timer_s)
         self.options: dict[str, object] = {}
@@ -68,13 +78,14 @@ class Session:
         self._queue: deque[Turn] = deque()
         "Turns that have not ended: the current one first, those behind it wait."
 
-    # ---- what begins a turn ----------------------------------------------------------------------------------------
+    # ---- what begins a turn ---------------------------------------------------------------------------------------
 
     def say_heard(self, pcm16: bytes, *, is_polled: bool = True) -> Turn:
         """Answer a complete utterance: PCM16 mono at SPEECH_RATE_HZ."""
         turn = self._new_turn("heard", is_polled)
         turn.add_speech(pcm16, is_last=True, now_s=self._around.clock())
-        return self._enqueue(turn, lambda: turn.nothing_heard() if is_silent(pcm16, SPEECH_RATE_HZ) else [turn.utterance()])
+        is_empty = is_silent(pcm16, SPEECH_RATE_HZ)
+        return self._enqueue(turn, lambda: turn.nothing_heard() if is_empty else [turn.utterance()])
 
     def hear(self, *, is_polled: bool = True) -> Hearing:
         """Answer an utterance that is still arriving."""
@@ -115,7 +126,7 @@ class Session:
             self.changed.notify_all()
         return cancelled
 
-    # ---- what readers ask ------------------------------------------------------------------------------------------
+    # ---- what readers ask -----------------------------------------------------------------------------------------
 
     def turn(self, turn_id: str) -> Turn:
         """Return a turn that is still kept; raises TurnNotFound."""
@@ -138,7 +149,7 @@ class Session:
         """Note that somebody uses the session."""
         self.last_used_s = self._around.clock()
 
-    # ---- the clock -------------------------------------------------------------------------------------------------
+    # ---- the clock ------------------------------------------------------------------------------------------------
 
     @property
     def needs_clock(self) -> bool:
@@ -167,11 +178,13 @@ class Session:
         elif now_s - turn.last_progress_s > config.stall_timeout_s:
             self._fail(turn, "turn-stalled", f"nothing happened for {config.stall_timeout_s:g} s")
 
-    # ---- turns in their order --------------------------------------------------------------------------------------
+    # ---- turns in their order -------------------------------------------------------------------------------------
 
     def _new_turn(self, kind: str, is_polled: bool) -> Turn:
         turn_id = uuid.uuid4().hex[:12]
-        return Turn(turn_id, self.id, kind, is_polled, lambda fact: self.log.append(turn_id, fact), self._around.clock())
+        return Turn(
+            turn_id, self.id, kind, is_polled, lambda fact: self.log.append(turn_id, fact), self._around.clock()
+        )
 
     def _enqueue(self, turn: Turn, begin: Callable[[], list[Message]]) -> Turn:
         """Put a turn in line; `begin` gives its first messages when its time has come."""
@@ -265,7 +278,7 @@ class Session:
     def _on_delivered(self, turn: Turn, segment: Segment) -> None:
         self.log.append(turn.id, SegmentDelivered(segment.index))
 
-    # ---- speech that is still arriving -------------------------------------------------------------------------------
+    # ---- speech that is still arriving ----------------------------------------------------------------------------
 
     def feed(self, turn: Turn, pcm16: bytes, is_last: bool) -> None:
         """Add speech to a turn whose utterance is still arriving."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from app.audio.pcm import tone
 from app.config import ServerConfig, SessionConfig
-from app.conversation.events import TurnDone, TurnFailed
+from app.conversation.events import Event, TurnDone, TurnFailed
 from app.conversation.session import Session, SpokenApology, Surroundings
 from app.conversation.turns import Turn
 from app.errors import SessionNotFound, StageUnavailable
@@ -49,7 +49,7 @@ class Sessions:
         pipeline.every_tick(self.tick)
 
     def open(self, session_id: str) -> Session:
-        """Return the session of that name, making it when there is none; raises StageUnavailable when there are too many."""
+        """Return the session of that name, new or old; raises StageUnavailable when there are too many."""
         with self._lock:
             session = self._sessions.get(session_id)
             if session is None:
@@ -73,10 +73,7 @@ class Sessions:
 
     def admit(self) -> None:
         """Raise StageUnavailable when a new turn could not be answered in good time."""
-        if self._is_stopping:
-            raise StageUnavailable("the service is stopping; try again when it is back", code="stopping", retry_after_s=5.0)
-        if not self.is_ready:
-            raise StageUnavailable("the stages are starting; /ready tells when they are", code="starting", retry_after_s=1.0)
+        self.check_ready()
         if self._open_turns >= self._server.max_open_turns:
             text = f"{self._open_turns} turns are open, which is the limit (server.max_open_turns); try again soon"
             raise StageUnavailable(text, retry_after_s=2.0)
@@ -84,6 +81,17 @@ class Sessions:
         if wait_s > self._server.max_wait_s:
             text = f"a new turn would wait about {wait_s:.0f} s (server.max_wait_s is {self._server.max_wait_s:g})"
             raise StageUnavailable(text, retry_after_s=round(wait_s / 2, 1))
+
+    def check_ready(self) -> None:
+        """Raise StageUnavailable that says why no turn can begin, when none can."""
+        if self._is_stopping:
+            raise StageUnavailable(
+                "the service is stopping; try again when it is back", code="stopping", retry_after_s=5.0
+            )
+        if not self.is_ready:
+            failures = "; ".join(f"{name}: {text}" for name, text in self._pipeline.failures().items())
+            text = f"the stages are starting{': ' + failures if failures else ', which takes some seconds'}"
+            raise StageUnavailable(text, code="starting", retry_after_s=1.0)
 
     @property
     def is_ready(self) -> bool:
@@ -93,6 +101,11 @@ class Sessions:
     @property
     def open_turns(self) -> int:
         return self._open_turns
+
+    def listen(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with every event of every session; it must only pass the event on.  Returns what ends it."""
+        self._around.listeners.append(callback)
+        return lambda: self._around.listeners.remove(callback)
 
     def begin_to_stop(self) -> None:
         """Take no new turns; those that are open go on."""
@@ -142,7 +155,7 @@ class Sessions:
         if "first_speech" in turn.marks and "uploaded" in turn.marks:
             self._metrics.first_speech_s.observe(max(0.0, turn.marks["first_speech"] - turn.marks["uploaded"]))
 
-    # ---- the apology -------------------------------------------------------------------------------------------------
+    # ---- the apology ----------------------------------------------------------------------------------------------
 
     def _render_apology(self) -> None:
         """Have the apology spoken while the voice works."""

@@ -1,6 +1,6 @@
 """One turn: an utterance (or typed words) and its reply, as a state machine without threads, processes or clock.
 
-Every method expects its session's lock to be held.  `receive` takes what the stages give and returns what they are to do next.
+Every method expects its session's lock to be held.  `receive` takes what the stages give and returns what they do next.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from app.audio.pcm import duration_s
+from app.audio.pcm import SPEECH_RATE_HZ, duration_s
 from app.conversation.events import (
     AnalysisReady,
     Fact,
@@ -120,6 +120,9 @@ class Turn:
         self.end: TurnEnd | None = None
         self.segments: list[Segment] = []
         self.heard = ""
+        "The user's words."
+        self.heard_s = 0.0
+        "Length of the utterance, in seconds."
         self.marks: dict[str, float] = {"received": now_s}
         self.last_progress_s = now_s
         self.tickets: list[Ticket] = []
@@ -128,7 +131,7 @@ class Turn:
         self._speech_is_complete = False
         self._reply_is_complete = False
 
-    # ---- what begins a turn --------------------------------------------------------------------------------------------
+    # ---- what begins a turn ---------------------------------------------------------------------------------------
 
     @property
     def header(self) -> Header:
@@ -139,6 +142,7 @@ class Turn:
         if "started" not in self.marks:
             self._speech.append(pcm16)
             self._speech_is_complete = is_last
+        self.heard_s += duration_s(pcm16, SPEECH_RATE_HZ)
         if is_last:
             self.marks["uploaded"] = now_s
 
@@ -168,7 +172,7 @@ class Turn:
         self._end_when_spoken()
         return []
 
-    # ---- what the stages give --------------------------------------------------------------------------------------------
+    # ---- what the stages give -------------------------------------------------------------------------------------
 
     def receive(self, job: HubJob, message: Message, make_prompt: Callable[[str], Prompt]) -> list[Message]:
         """Take one message of a job and return what is to be submitted next.  Actions are the session's business."""
@@ -274,7 +278,7 @@ class Turn:
         else:
             self.finish(TurnDone())
 
-    # ---- the end -----------------------------------------------------------------------------------------------------------
+    # ---- the end --------------------------------------------------------------------------------------------------
 
     def finish(self, end: TurnEnd) -> None:
         """End the turn, once; work that is still under way is dropped."""
@@ -316,7 +320,7 @@ class Turn:
         self._record(SentenceReady(segment.index, text))
         self._record(SegmentReady(segment.index, round(duration_s(pcm16, sample_rate), 3)))
 
-    # ---- what readers ask --------------------------------------------------------------------------------------------------
+    # ---- what readers ask -----------------------------------------------------------------------------------------
 
     @property
     def spoken_text(self) -> str:
@@ -335,6 +339,6 @@ class Turn:
     def waterfall(self) -> dict[str, float]:
         """Return when each thing happened, in milliseconds after the upload began."""
         start_s = self.marks["received"]
-        return {name: round((at_s - start_s) * 1000, 2) for name, at_s in sorted(self.marks.items(), key=lambda m: m[1])}
-
-
+        return {
+            name: round((at_s - start_s) * 1000, 2) for name, at_s in sorted(self.marks.items(), key=lambda m: m[1])
+        }

@@ -35,7 +35,7 @@ class FakeLlm:
         heard = prompt.messages[-1].text
         turn = sum(message.role == "user" for message in prompt.messages)
         if self._config.timer_s > 0:
-            yield Action("set-timer", {"name": "", "duration_s": self._config.timer_s})
+            yield Action(prompt.header, "set-timer", {"name": "", "duration_s": self._config.timer_s})
         for n, word in enumerate(re.findall(r"\S+\s*", self._config.reply.format(heard=heard, turn=turn))):
             if n == self._config.fail_after:
                 self._config.fail_if_told(heard)

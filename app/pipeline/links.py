@@ -1,7 +1,8 @@
 """The way between the hub and one stage worker, made so that it survives a kill.
 
 Each worker has a queue inwards and a pipe outwards of its own, thrown away with it: a process killed while it holds a
-shared queue's lock would lock it for ever.  A third pipe carries nothing; it closes when the hub dies, and the worker leaves.
+shared queue's lock would lock it for ever.  A third pipe carries nothing: it closes when the hub dies, and the worker
+leaves.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
 INBOX_CAPACITY = 32_767
-"""The most that a semaphore counts everywhere.  The hub gives a worker only jobs it has a place for; the rest are chunks of live speech."""
+"""The most that a semaphore counts everywhere.  A worker gets only jobs it has a place for; the rest is live speech."""
 
 Envelope = tuple[int, "Message | Control"]
 """Job id (0 for none) and what is said."""

@@ -98,6 +98,10 @@ class Pipeline:
         """Guess how long new work would wait at the slowest stage."""
         return max(pool.expected_wait_s() for pool in self.pools.values())
 
+    def failures(self) -> dict[str, str]:
+        """Return why stages could not load, by stage."""
+        return {name: pool.failure for name, pool in self.pools.items() if pool.failure}
+
     def status(self) -> dict[str, object]:
         return {name: pool.status() for name, pool in self.pools.items()}
 

@@ -131,7 +131,7 @@ class StagePool:
         self._restart_at_s: list[float] = []
         self._stopping = False
 
-    # ---- any thread ------------------------------------------------------------------------------------------------
+    # ---- any thread -----------------------------------------------------------------------------------------------
 
     def submit(self, message: Message, sink: Sink) -> HubJob:
         """Queue a job; raises StageUnavailable when too many wait already."""
@@ -188,7 +188,7 @@ class StagePool:
                 **({"failure": self.failure} if self.failure else {}),
             }
 
-    # ---- the pipeline's thread ---------------------------------------------------------------------------------------
+    # ---- the pipeline's thread ------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start all workers."""
@@ -313,7 +313,7 @@ class StagePool:
             self._assign()
         for job in given_up:
             text = f"the {self.name} worker died {job.attempt + 1} times at this work"
-            job.sink(job, StageFailed(job.header, self.name, "", "stage-died", text))
+            job.sink(job, StageFailed(job.header, self.name, "stage-died", text))
 
     def _plan_restart(self, worker: _Worker) -> None:
         now_s = self._clock()
@@ -356,7 +356,7 @@ def _worker_main(stage: Stage, link: WorkerEnd, concurrency: int, log_level: int
     except Exception as error:
         reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         log.exception("the %s worker cannot go on", stage.name)
-        link.send(0, StageFailed(Header("", ""), stage.name, "", "stage-failed", reason))
+        link.send(0, StageFailed(Header("", ""), stage.name, "stage-failed", reason))
         raise SystemExit(1) from None
 
 

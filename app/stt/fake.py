@@ -34,13 +34,13 @@ class FakeStt:
         for chunk in chunks:
             speech += chunk
             if self._config.partials:
-                yield Hypothesis(f"{duration_s(speech, SPEECH_RATE_HZ):.1f} s", is_final=False)
+                yield Hypothesis(f"{duration_s(bytes(speech), SPEECH_RATE_HZ):.1f} s", is_final=False)
         self._config.pause()
         first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
         if first is None:
             yield Hypothesis("", is_final=True)
             return
-        text = self._config.text.format(first=first, seconds=int(duration_s(speech, SPEECH_RATE_HZ)))
+        text = self._config.text.format(first=first, seconds=int(duration_s(bytes(speech), SPEECH_RATE_HZ)))
         self._config.fail_if_told(text)
         yield Hypothesis(text, is_final=True, language="en")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from app.messages import Message, Transcript
 from app.stage import Job, Stage
+from app.stt.backend import Hypothesis
 
 
 class SttStage(Stage):
@@ -14,6 +15,8 @@ class SttStage(Stage):
     name = "stt"
 
     def process(self, job: Job) -> Iterator[Message]:
-        hypotheses = self.backends.run(job, lambda backend, watched: watched(backend.transcribe(job.speech())))
+        hypotheses: Iterator[Hypothesis] = self.backends.run(
+            job, lambda backend, watched: watched(backend.transcribe(job.speech()))
+        )
         for hypothesis in hypotheses:
             yield Transcript(job.header, hypothesis.text.strip(), hypothesis.is_final, hypothesis.language)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from app.messages import Message, Sentence, SpeechChunk
 from app.stage import Job, Stage
+from app.tts.backend import Speech
 
 
 class TtsStage(Stage):
@@ -16,7 +17,7 @@ class TtsStage(Stage):
     def process(self, job: Job) -> Iterator[Message]:
         sentence = job.message
         assert isinstance(sentence, Sentence)
-        speech = self.backends.run(
+        speech: Iterator[Speech] = self.backends.run(
             job, lambda backend, watched: watched(backend.synthesize(sentence.text, sentence.voice))
         )
         for piece in speech:
