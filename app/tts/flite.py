@@ -76,12 +76,12 @@ class FliteTts:
         if voice not in VOICES:
             raise BackendRejected(f"flite has no voice {voice!r}; known are {', '.join(VOICES)}")
         pieces = textwrap.wrap(spell_in_ascii(text), _PIECE_CHARS, break_on_hyphens=False)
-        library = open_library(self._config.library_folder, voice)
-        settings = {"duration_stretch": 1 / self._config.speed, "f0_shift": self._config.pitch}
+        library, config = self._library, self._config
 
         def push_audio(sink: Sink) -> None:
+            library.add_voice(voice)
             for piece in pieces:
-                if not library.speak(piece.encode("ascii"), voice, settings, sink):
+                if not library.speak(piece.encode("ascii"), voice, config.speed, config.pitch, sink):
                     return
 
         trimmer = SilenceTrimmer(SAMPLE_RATE_HZ)

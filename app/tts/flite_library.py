@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 from app.errors import BackendUnavailable
@@ -19,6 +18,12 @@ LOCK = threading.Lock()
 """Held while flite works: upstream promises nothing about threads, and a voice's settings belong to the process."""
 
 _CHUNK_SAMPLES = 1_600
+
+# flite keeps the address of a feature's name, not its letters: these bytes must live as long as the process.
+_STREAMING_INFO = b"streaming_info"
+_DURATION_STRETCH = b"duration_stretch"
+_F0_SHIFT = b"f0_shift"
+
 _GO_ON, _STOP = 0, -1
 
 
@@ -83,17 +88,17 @@ class FliteLibrary:
         info = self._flite.new_audio_streaming_info()
         info.contents.min_buffsize = _CHUNK_SAMPLES
         info.contents.asc = self._on_chunk
-        self._flite.flite_feat_set(_features(pointer), b"streaming_info", self._flite.audio_streaming_info_val(info))
+        self._flite.flite_feat_set(_features(pointer), _STREAMING_INFO, self._flite.audio_streaming_info_val(info))
         self._voices[voice] = pointer
 
-    def speak(self, text: bytes, voice: str, settings: Mapping[str, float], sink: Sink) -> bool:
+    def speak(self, text: bytes, voice: str, speed: float, pitch: float, sink: Sink) -> bool:
         """Push the spoken text into `sink`, chunk by chunk; return whether it was spoken to its end.
 
-        text: ASCII.  settings: flite voice features by name.  Call with LOCK held, after `add_voice(voice)`.
+        text: ASCII.  speed, pitch: times the voice's own.  Call with LOCK held, after `add_voice(voice)`.
         """
         pointer = self._voices[voice]
-        for name, value in settings.items():
-            self._flite.flite_feat_set_float(_features(pointer), name.encode(), value)
+        self._flite.flite_feat_set_float(_features(pointer), _DURATION_STRETCH, 1 / speed)
+        self._flite.flite_feat_set_float(_features(pointer), _F0_SHIFT, pitch)
         is_stopped = False
 
         def note_stop(pcm16: bytes) -> bool:
