@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
@@ -29,7 +30,7 @@ class Delivery:
     def __init__(self, body: bytes, settle: Callable[[bool], None]) -> None:
         self._body = body
         self._settle = settle
-        self._is_complete = False
+        self._is_complete = not body
 
     def __iter__(self) -> Iterator[bytes]:
         for start in range(0, len(self._body), _PIECE_BYTES):
@@ -38,8 +39,8 @@ class Delivery:
         self._is_complete = True
 
     def close(self) -> None:
-        """Called by the server at the end, however that came."""
-        self._settle(self._is_complete)
+        """Called by the server at the end, however that came; while it handles an error, the connection was lost."""
+        self._settle(self._is_complete and sys.exc_info()[0] is None)
 
 
 def segment_response(claim: Claim, segment: Segment, audio_format: str, rate: int | None) -> Response:
