@@ -8,6 +8,7 @@ connection took it, and a response crosses between thread and loop once.
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import logging
 import os
@@ -59,7 +60,8 @@ class EarshotWorker(UvicornWorker):
         if not server.started:
             sys.exit(3)  # gunicorn's Arbiter.WORKER_BOOT_ERROR
         service.stop()
-        # Threads that still wait for audio must not keep the process.
+        # Threads that still wait for audio must not keep the process.  Queues give their semaphores back when collected.
+        gc.collect()
         logging.shutdown()
         os._exit(0)
 

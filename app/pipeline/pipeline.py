@@ -119,6 +119,7 @@ class Pipeline:
         finally:
             for pool in reversed(self.pools.values()):
                 pool.stop()
+            self._followed.clear()
 
     def _turn_once(self, selector: selectors.BaseSelector) -> None:
         for key, _ in selector.select(TICK_S):
