@@ -51,20 +51,12 @@ def parse_arithmetic(text: str) -> tuple[Number, str, Number] | None:
     return None
 
 
-def calculate(left: Number, operator: str, right: Number) -> Number | None:
-    """Work out a sum exactly, rounded to two places; None for a division by zero."""
+def calculate(left: Number, operator: str, right: Number) -> Fraction | None:
+    """Work out a sum exactly; None for a division by zero."""
     a, b = Fraction(str(left)), Fraction(str(right))
-    if operator == "divided by" and b == 0:
-        return None
-    results = {
-        "plus": lambda: a + b,
-        "minus": lambda: a - b,
-        "times": lambda: a * b,
-        "divided by": lambda: a / b,
-        "percent of": lambda: a * b / 100,
-    }
-    result = round(results[operator](), 2)
-    return int(result) if result.denominator == 1 else float(result)
+    if operator == "divided by":
+        return None if b == 0 else a / b
+    return {"plus": a + b, "minus": a - b, "times": a * b, "percent of": a * b / 100}[operator]
 
 
 def sample_sums(n_sums: int, rng: random.Random) -> Iterator[str]:

@@ -64,7 +64,7 @@ RULES = {
 }
 
 LISTS: dict[str, Any] = {
-    "hours": {"range": {"from": 1, "to": 24}},
+    "hours": {"range": {"from": 1, "to": 48}},
     "minutes": {"range": {"from": 1, "to": 180}},
     "seconds": {"range": {"from": 1, "to": 180}},
     "a": {"values": [{"in": "a", "out": 1}]},

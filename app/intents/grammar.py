@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.errors import BackendUnavailable
 from app.intents import english, home_assistant
 from app.intents.arithmetic import parse_arithmetic, sample_sums
 from app.intents.sampling import Sampler
 
 ARITHMETIC = "Arithmetic"
+_MAX_WORDS = 40
 _N_SUMS = 1500
 _USUAL_WEIGHT = 4
 _POLITENESS = 0.2
@@ -41,7 +43,7 @@ class Grammar:
         self._parts = tuple(parts)
         self._slot_lists = slot_lists
         self._names_by_domain: dict[tuple[str | None, ...], Any] = {}
-        self._is_english = language.split("-")[0].lower() == "en"
+        self._is_english = language == "en"
         self._fillers = _filler_pattern(english.LEADING_FILLERS, english.TRAILING_FILLERS) if self._is_english else None
 
     def parse(self, text: str) -> Intent | None:
@@ -50,6 +52,8 @@ class Grammar:
         Case, punctuation and polite words around the sentence do not matter; every other word does.
         """
         text = normalise(text)
+        if text.count(" ") >= _MAX_WORDS:
+            return None
         intent = self._parse_exact(text) if text else None
         if intent is None and self._fillers is not None and (bare := self._fillers.sub("", text).strip()) != text:
             intent = self._parse_exact(bare) if bare else None
@@ -111,15 +115,12 @@ def load_grammar(language: str = "en", names: tuple[str, ...] = (), areas: tuple
     """Load the sentences of a language and warm them up.
 
     names, areas: devices and rooms of the home; without any, English takes a few usual ones.
-    Raises ValueError when there are no sentences in that language.
+    Raises BackendUnavailable when there are no sentences in that language.
     """
     from hassil import Intents
-    from home_assistant_intents import get_intents
 
-    collection = get_intents(language)
-    if collection is None:
-        raise ValueError(f"no sentences in language {language!r}")
-    is_english = language.split("-")[0].lower() == "en"
+    language, collection = load_collection(language)
+    is_english = language == "en"
     names = names or (english.DEFAULT_NAMES if is_english else ())
     areas = areas or (english.DEFAULT_AREAS if is_english else ())
     own_first = frozenset({"HassStartTimer", "HassCancelTimer", "HassCancelAllTimers", "HassTimerStatus"})
@@ -131,6 +132,20 @@ def load_grammar(language: str = "en", names: tuple[str, ...] = (), areas: tuple
     for text in ("turn on the light", "set the light to 20 %", "set a timer for 1 hour", "unknown words"):
         grammar.parse(text)
     return grammar
+
+
+def load_collection(language: str) -> tuple[str, dict[str, Any]]:
+    """Return Home Assistant's collection for a BCP 47 tag, or for its language alone, and the tag it is known by.
+
+    Raises BackendUnavailable when there is none.
+    """
+    from home_assistant_intents import get_intents, get_languages
+
+    for known in (language, language.split("-")[0].lower()):
+        if known in get_languages() and (collection := get_intents(known)):
+            return known, collection
+    known_languages = ", ".join(sorted(get_languages()))
+    raise BackendUnavailable(f"home.language: there are no sentences in {language!r}; known are {known_languages}")
 
 
 def normalise(text: str) -> str:

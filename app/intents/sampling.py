@@ -6,6 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_OFTEN_SAID_UP_TO = 60
+
 
 class Sampler:
     """Speaks templates: each pass through a choice takes the next option of a shuffled deck, so none is left out."""
@@ -53,8 +55,9 @@ class Sampler:
         if node.list_name in self._open_values:
             return self._draw(node, self._open_values[node.list_name])
         if isinstance(slot_list, intents.RangeSlotList):
-            number = self._draw(slot_list, list(slot_list.get_numbers()))
-            return self._numbers.format_number(number).text
+            numbers = list(slot_list.get_numbers())
+            small = [number for number in numbers if number <= _OFTEN_SAID_UP_TO]
+            return self._numbers.format_number(self._draw(slot_list, numbers + 2 * small)).text
         return self.speak(self._draw(slot_list, slot_list.values).text_in, lists, rules)
 
     def _draw(self, owner: Any, options: Sequence[Any]) -> Any:
