@@ -19,6 +19,9 @@ _N_SUMS = 1500
 _USUAL_WEIGHT = 4
 _POLITENESS = 0.2
 _PUNCTUATION = re.compile(r"(?<!\d)[.,](?=\d)|[.,](?!\d)|[!?;:\"“”„…()\[\]¿¡]")
+_DIGIT = re.compile(r"\d")
+_LEADING = re.compile(rf"^(?:{'|'.join(english.LEADING_FILLERS)}) ")
+_TRAILING = re.compile(rf"(?: (?:{'|'.join(english.TRAILING_FILLERS)}))+$")
 _UNSPOKEN = re.compile(r"[^\w' ]+|_")
 
 
@@ -44,7 +47,6 @@ class Grammar:
         self._slot_lists = slot_lists
         self._names_by_domain: dict[tuple[str | None, ...], Any] = {}
         self._is_english = language == "en"
-        self._fillers = _filler_pattern(english.LEADING_FILLERS, english.TRAILING_FILLERS) if self._is_english else None
 
     def parse(self, text: str) -> Intent | None:
         """Return what the text asks for, or None when it is no sentence of this grammar.
@@ -54,10 +56,8 @@ class Grammar:
         text = normalise(text)
         if text.count(" ") >= _MAX_WORDS:
             return None
-        intent = self._parse_exact(text) if text else None
-        if intent is None and self._fillers is not None and (bare := self._fillers.sub("", text).strip()) != text:
-            intent = self._parse_exact(bare) if bare else None
-        return intent
+        forms = _bare_forms(text) if self._is_english else [text]
+        return next((intent for form in forms if (intent := self._parse_exact(form))), None)
 
     def sample_sentences(self, limit_per_template: int = 24, seed: int = 1) -> list[str]:
         """Return spoken sentences, lower case, numbers as words: what a recogniser should expect to hear.
@@ -73,7 +73,7 @@ class Grammar:
             sentences += self._sample_part(usual, sampler, _USUAL_WEIGHT * limit_per_template)
             sentences += sample_sums(_N_SUMS, rng)
             sentences = [_polite(sentence, rng) for sentence in sentences]
-        return [_spoken(sentence) for sentence in sentences]
+        return [_spoken(sentence) for sentence in sentences if not _DIGIT.search(sentence)]
 
     def _parse_exact(self, text: str) -> Intent | None:
         from hassil import recognize_best
@@ -180,9 +180,12 @@ def _slot_lists(names: tuple[str, ...], areas: tuple[str, ...]) -> dict[str, Any
     }
 
 
-def _filler_pattern(leading: Iterable[str], trailing: Iterable[str]) -> re.Pattern[str]:
-    before, after = "|".join(leading), "|".join(trailing)
-    return re.compile(rf"^(?:{before})(?= )(?: (?:{before})(?= ))*|(?: (?:{after}))+$")
+def _bare_forms(text: str) -> Iterator[str]:
+    """Yield the text as it is, then without polite words in front, one by one, then without those at its end too."""
+    for form in dict.fromkeys((text, _TRAILING.sub("", text))):
+        while form:
+            yield form
+            form = rest if (rest := _LEADING.sub("", form)) != form else ""
 
 
 def _clean(value: object) -> object:
