@@ -164,15 +164,13 @@ def test_samples_are_plain_spoken_words_that_parse(grammar: Grammar) -> None:
     """The recogniser learns lower-case words without digits, and what it then hears is understood."""
     sentences = grammar.sample_sentences(limit_per_template=3)
     assert all(set(sentence) <= set("abcdefghijklmnopqrstuvwxyz' ") and sentence for sentence in sentences)
-    chosen = random.Random(1).sample(sorted(set(sentences)), 400)
+    chosen = random.Random(1).sample(sorted(set(sentences)), 150)
     assert [sentence for sentence in chosen if grammar.parse(sentence) is None] == []
 
 
 def test_samples_are_the_same_every_time_and_not_too_many(grammar: Grammar) -> None:
-    """Two grammars give the same list, of a size that a language model is made of quickly."""
-    assert load_grammar().sample_sentences(limit_per_template=4) == load_grammar().sample_sentences(
-        limit_per_template=4
-    )
+    """A second pass gives the same list, of a size that a language model is made of quickly."""
+    assert grammar.sample_sentences(limit_per_template=2) == load_grammar().sample_sentences(limit_per_template=2)
     assert 5_000 < len(grammar.sample_sentences()) < 40_000
 
 
