@@ -6,15 +6,18 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from app.errors import BackendUnavailable
 from app.intents import english, home_assistant
 from app.intents.arithmetic import parse_arithmetic, sample_sums
+from app.intents.numbers import number_words
 from app.intents.sampling import Sampler
 
 ARITHMETIC = "Arithmetic"
-_MAX_WORDS = 40
+_MAX_CHARS = 300
+_MAX_FORMS = 6
 _N_SUMS = 1500
 _USUAL_WEIGHT = 4
 _POLITENESS = 0.2
@@ -53,10 +56,10 @@ class Grammar:
 
         Case, punctuation and polite words around the sentence do not matter; every other word does.
         """
-        text = normalise(text)
-        if text.count(" ") >= _MAX_WORDS:
+        if len(text) > _MAX_CHARS:
             return None
-        forms = _bare_forms(text) if self._is_english else [text]
+        text = normalise(text)
+        forms = islice(_bare_forms(text), _MAX_FORMS) if self._is_english else [text]
         return next((intent for form in forms if (intent := self._parse_exact(form))), None)
 
     def sample_sentences(self, limit_per_template: int = 24, seed: int = 1) -> list[str]:
@@ -172,12 +175,25 @@ def _own_part(templates: dict[str, list[str]]) -> Any:
 def _slot_lists(names: tuple[str, ...], areas: tuple[str, ...]) -> dict[str, Any]:
     from hassil.intents import TextSlotList
 
-    by_domain = [(name, name, {"domain": domain}) for name in names for domain in home_assistant.domains_of(name)]
+    by_domain = [
+        (form, name, {"domain": domain})
+        for name in names
+        for form in _name_forms(name)
+        for domain in home_assistant.domains_of(form)
+    ]
+    rooms = [(form, area) for area in areas for form in _name_forms(area)]
     return {
         "name": TextSlotList.from_tuples(by_domain, allow_template=False, name="name"),
-        "area": TextSlotList.from_strings(areas, allow_template=False, name="area"),
+        "area": TextSlotList.from_tuples(rooms, allow_template=False, name="area"),
         "floor": TextSlotList.from_strings((), name="floor"),
     }
+
+
+def _name_forms(name: str) -> list[str]:
+    """Return how a configured name is written in a text, with figures and with number words; nothing for a blank."""
+    figures = normalise(name)
+    words = re.sub(r"\d+", lambda match: number_words(int(match[0])), figures)
+    return [form for form in dict.fromkeys((figures, words)) if form]
 
 
 def _bare_forms(text: str) -> Iterator[str]:

@@ -2,6 +2,8 @@ import csv
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.errors import BackendUnavailable
 from app.intents.grammar import Grammar, load_grammar
@@ -198,6 +200,27 @@ def test_configured_names_and_rooms_replace_the_usual_ones() -> None:
     words = set(" ".join(grammar.sample_sentences(limit_per_template=4)).split())
     assert {"aquarium", "attic"} <= words
     assert "heater" not in words
+
+
+def test_a_configured_name_is_found_however_it_is_written() -> None:
+    """Case, punctuation and figures of a name do not matter, and a blank name is no name."""
+    grammar = load_grammar(names=("Dr. No's Lamp 2", " "), areas=("Room 12",))
+    lamp = {"name": "Dr. No's Lamp 2", "domain": "switch"}
+    for text in ("turn on Dr. No's Lamp 2", "turn on dr no's lamp two"):
+        intent = grammar.parse(text)
+        assert intent is not None
+        assert intent.slots == lamp
+    room = grammar.parse("turn off the lights in room twelve")
+    assert room is not None
+    assert room.slots == {"area": "Room 12", "domain": "light"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.one_of(st.text(max_size=60), st.text(alphabet="turn on{}<>[]()|:;%1 the'", max_size=40)))
+def test_any_text_is_parsed_or_refused(grammar: Grammar, text: str) -> None:
+    """No text makes the parser fail."""
+    intent = grammar.parse(text)
+    assert intent is None or intent.name
 
 
 @pytest.mark.parametrize(
