@@ -4,6 +4,7 @@ import csv
 import io
 import random
 import re
+import struct
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -299,6 +300,14 @@ def test_ten_hours_in_a_small_file_are_refused() -> None:
     assert len(body) < 5_000_000
     with pytest.raises(AudioTooLarge, match="120 s"):
         decode(body)
+
+
+def test_a_file_of_an_absurd_rate_is_refused() -> None:
+    """At 1 Hz a few bytes would be hours."""
+    body = bytearray(make_file("rf64"))
+    struct.pack_into("<I", body, body.index(b"fmt ") + 12, 1)
+    with pytest.raises(BadAudio, match="1 Hz"):
+        decode(bytes(body))
 
 
 # ---- streams ---------------------------------------------------------------------------------------------------------
