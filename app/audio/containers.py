@@ -77,6 +77,7 @@ def _find_sound(container: InputContainer) -> AudioStream:
         raise UnsupportedAudio(
             f"the {container.format.name} file is encoded with {codec}, which is not read: send {KNOWN}"
         )
+    stream.codec_context.thread_count = 1  # an utterance is decoded in milliseconds; threads would only cost
     return stream
 
 
