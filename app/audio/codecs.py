@@ -69,7 +69,7 @@ class StreamDecoder:
         self._content_type = content_type
         self._sample_rate = sample_rate
         self._max_duration_s = max_duration_s
-        self._head = bytearray()
+        self._head = b""
         self._source: _Source | None = None
         self._has_sound = False
 
@@ -82,8 +82,8 @@ class StreamDecoder:
             self._head += chunk
             if len(self._head) < HEAD_BYTES:
                 return b""
-            self._source, chunk = self._open_source(), bytes(self._head)
-            self._head.clear()
+            self._source, chunk = self._open_source(), self._head
+            self._head = b""
         return self._note(self._source.feed(chunk))
 
     def finish(self) -> bytes:
@@ -93,14 +93,14 @@ class StreamDecoder:
             if len(self._head) < BYTES_PER_SAMPLE:
                 raise BadAudio(f"the body has {len(self._head)} bytes, so no sound: send {KNOWN}; {HOW_TO_SEND_RAW}")
             self._source = self._open_source()
-            first = self._note(self._source.feed(bytes(self._head)))
+            first = self._note(self._source.feed(self._head))
         rest = self._note(self._source.finish())
         if not self._has_sound:
             raise BadAudio("the sound has no samples: was the recording stopped before it began?")
         return first + rest
 
     def _open_source(self) -> _Source:
-        kind = judge(bytes(self._head[:HEAD_BYTES]), self._content_type, self._sample_rate)
+        kind = judge(self._head[:HEAD_BYTES], self._content_type, self._sample_rate)
         if isinstance(kind, WavFormat):
             return _SampleSource(kind, self._max_duration_s)
         return _WavSource(self._max_duration_s) if kind == "wav" else _FileSource(self._max_duration_s)
@@ -156,15 +156,18 @@ class _WavSource:
     def feed(self, chunk: bytes) -> bytes:
         if self._source is not None:
             return self._source.feed(chunk)
-        self._held += chunk
-        header = find_data(self._held)
+        if self._held:
+            self._held += chunk
+        body = self._held or chunk  # a WAV that comes whole is not copied
+        header = find_data(body)
         if header is None:
+            self._held = self._held or bytearray(chunk)
             return b""
         if not header.format.is_plain:
             self._source = _FileSource(self._max_duration_s)
-            return self._source.feed(bytes(self._held))
+            return self._source.feed(bytes(body))
         self._source = _SampleSource(header.format, self._max_duration_s, header.data_bytes)
-        return self._source.feed(bytes(memoryview(self._held)[header.data_offset :]))
+        return self._source.feed(bytes(memoryview(body)[header.data_offset :]))
 
     def finish(self) -> bytes:
         if self._source is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.audio.kinds import KNOWN
 from app.audio.pcm import BYTES_PER_SAMPLE, SPEECH_RATE_HZ
+from app.audio.wav import check_format
 from app.errors import AudioTooLarge, BadAudio, RequestError, UnsupportedAudio
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def _read_speech(container: InputContainer) -> Iterator[bytes]:
     resampler = AudioResampler(format="s16", layout="mono", rate=SPEECH_RATE_HZ)
     has_frames = False
     for frame in _read_frames(container, _find_sound(container)):
+        # A damaged header may say 1 Hz, and one frame of it would fill the memory.
+        check_format(frame.sample_rate, frame.layout.nb_channels)
         has_frames = True
         for resampled in resampler.resample(frame):
             yield resampled.to_ndarray().tobytes()
@@ -74,6 +77,7 @@ def _find_sound(container: InputContainer) -> AudioStream:
         raise UnsupportedAudio(
             f"the {container.format.name} file is encoded with {codec}, which is not read: send {KNOWN}"
         )
+    stream.codec_context.thread_count = 1  # an utterance is decoded in milliseconds; threads would only cost
     return stream
 
 

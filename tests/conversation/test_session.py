@@ -24,7 +24,7 @@ from app.messages import (
 from app.pipeline.workers import Redone
 from tests.conversation.stages import ScriptedPipeline
 
-SPEECH = b"\x10\x20" * 1600
+SPEECH = b"\x10\x20\x10\xe0" * 800
 HUM = b"\x01\x02" * 800
 
 
