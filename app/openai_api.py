@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import email.utils
-import ipaddress
 import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -33,8 +33,7 @@ OLLAMA_ENDPOINTS = re.compile(r"/api(/(chat|generate|tags|embed|embeddings|versi
 VERSION_SEGMENT = re.compile(r"/v\d+\w*(/|$)")
 LOCAL_SUFFIXES = (".local", ".lan", ".home", ".internal", ".localhost", ".home.arpa")
 
-NO_KEY = "no-key"
-"""Sent where the server wants none, because the `openai` package insists on one."""
+NO_KEY = "no-key"  # for servers that want none; the `openai` package insists on one
 
 QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "Arrearage"}
 DETAIL_CHARACTERS = 200
@@ -47,7 +46,6 @@ FAILURES: dict[int, tuple[type[BackendError], str]] = {
     408: (BackendUnavailable, "try again"),
     409: (BackendUnavailable, "try again"),
     413: (BackendRejected, "speak or write less at once"),
-    425: (BackendUnavailable, "try again"),
     429: (BackendBusy, "ask less often, or choose another backend"),
 }
 """What a status means to us and to the operator; other 4xx are rejections, all else is the server's own trouble."""
@@ -86,6 +84,8 @@ def normalise_base_url(address: str) -> str:
     Raises ConfigError if it is no web address.
     """
     text = address.strip()
+    if set("?#@") & set(text):
+        raise ConfigError("base_url: has more than an address (one of ? # @); put keys into api_key or extra_headers")
     if "://" not in text:
         text = f"{'https' if _is_public_name(text) else 'http'}://{text}"
     try:
@@ -95,10 +95,7 @@ def normalise_base_url(address: str) -> str:
         host = None
     if not host or parts.scheme not in ("http", "https"):
         raise ConfigError(f"base_url: is {address!r}; allowed is an address such as http://127.0.0.1:11434/v1")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigError(f"base_url: of {host} carries more than an address; put keys into api_key or extra_headers")
-    path = re.sub(r"//+", "/", parts.path).rstrip("/")
-    path = OLLAMA_ENDPOINTS.sub("", path)
+    path = OLLAMA_ENDPOINTS.sub("", re.sub(r"//+", "/", parts.path).rstrip("/"))
     bare = ENDPOINTS.sub("", path)
     if bare == path and not VERSION_SEGMENT.search(bare):
         bare += "/v1"
@@ -107,11 +104,7 @@ def normalise_base_url(address: str) -> str:
 
 def _is_public_name(text: str) -> bool:
     host = text.split("/")[0].lower()
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return "." in host and ":" not in host and not host.endswith(LOCAL_SUFFIXES)
-    return False
+    return bool(re.fullmatch(r"[a-z0-9.-]+\.[a-z]{2,}", host)) and not host.endswith(LOCAL_SUFFIXES)
 
 
 class OpenAiServer:
@@ -131,9 +124,7 @@ class OpenAiServer:
         try:
             import openai
         except ImportError as error:
-            raise BackendUnavailable(
-                f"the package openai cannot be imported ({error}); pip install 'openai>=3'"
-            ) from None
+            raise BackendUnavailable(f"openai cannot be imported ({error}); pip install 'openai>=3'") from None
         config = self._config
         self._client = openai.OpenAI(
             base_url=self.base_url,
@@ -171,7 +162,8 @@ class OpenAiServer:
         except (openai.APITimeoutError, httpx2.TimeoutException) as error:
             raise self._timeout(error.__cause__ or error) from None
         except openai.APIStatusError as error:
-            raise self._failure(f"answered {error.status_code}", error.status_code, error.body, error) from None
+            status, headers = error.status_code, error.response.headers
+            raise self._failure(f"answered {status}", status, error.body, headers) from None
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError) as error:
             kind = type(error.__cause__ or error).__name__
             raise self.unavailable(f"cannot be reached or broke off ({kind})") from None
@@ -206,13 +198,12 @@ class OpenAiServer:
     def refusal(self, response: httpx2.Response) -> BackendError:
         """Return the error for an answer of status 200 whose type shows that it is not what was asked for."""
         kind = content_type(response)
-        if not kind.endswith("json"):
-            return self.unavailable(f"answered {kind} where none was asked for; check base_url, or the proxy")
         try:
-            self._checked(response.read())
+            if kind.endswith("json"):
+                self._checked(response.read())
         except BackendError as error:
             return error
-        return self.unavailable(f"answered {kind} where none was asked for; check base_url")
+        return self.unavailable(f"answered {kind} where none was asked for; check base_url, or the proxy")
 
     def unavailable(self, what: str) -> BackendUnavailable:
         """Return the error for a server in trouble.  what: the rest of a sentence that the server's name begins."""
@@ -241,9 +232,7 @@ class OpenAiServer:
             limit = f"sent nothing for {self._config.read_timeout_s:g} s (read_timeout_s)"
         return BackendTimeout(f"{self.name} {limit}; check that it runs, or allow more time")
 
-    def _failure(
-        self, what: str, status: int, body: object, error: openai.APIStatusError | None = None
-    ) -> BackendError:
+    def _failure(self, what: str, status: int, body: object, headers: Mapping[str, str] | None = None) -> BackendError:
         fields = _mapping(body)
         metadata = _mapping(fields.get("metadata"))
         failed = BackendRejected if 300 <= status < 500 else BackendUnavailable
@@ -256,7 +245,7 @@ class OpenAiServer:
             kind, remedy = BackendRejected, "its moderation refuses this input"
         explained = self._redact(" ".join(_explain(body).split()))[:DETAIL_CHARACTERS]
         message = f"{self.name} {what}{f' ({explained})' if explained else ''}; {remedy}"
-        return kind(message, retry_after_s=_retry_after_s(error.response.headers) if error else None)
+        return kind(message, retry_after_s=_retry_after_s(headers or {}))
 
     def _redact(self, text: str) -> str:
         headers = [value.strip() for value in self._config.extra_headers.values()]
@@ -274,7 +263,7 @@ def content_type(response: httpx2.Response) -> str:
 def _sse_data(chunks: Iterable[bytes]) -> Iterator[str]:
     """Yield the data of each server-sent event.  Source: WHATWG HTML Living Standard, section 9.2.6."""
     rest, data = b"", []
-    for chunk in chunks:
+    for chunk in chain(chunks, [b"\n\n"]):  # the last event may lack its blank line
         *lines, rest = (rest + chunk).split(b"\n")  # bytes, not text: a character may be cut in two
         for line in lines:
             line = line.rstrip(b"\r")
@@ -283,10 +272,6 @@ def _sse_data(chunks: Iterable[bytes]) -> Iterator[str]:
             elif not line and data:
                 yield b"\n".join(data).decode(errors="replace")
                 data = []
-    if rest.startswith(b"data:"):
-        data.append(rest[5:].strip())
-    if data:
-        yield b"\n".join(data).decode(errors="replace")
 
 
 def _mapping(value: object) -> dict[str, Any]:
@@ -305,10 +290,8 @@ def _explain(body: object) -> str:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read how long to wait: milliseconds, seconds or a date.  Source: RFC 9110, section 10.2.3."""
+    """Read how long to wait: seconds or a date.  Source: RFC 9110, section 10.2.3."""
     try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
         value = headers.get("retry-after", "")
         if re.fullmatch(r"\s*[\d.]+\s*", value):
             return float(value)

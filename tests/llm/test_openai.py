@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,32 +10,21 @@ from app.backends import build_config
 from app.errors import BackendError, BackendRejected, BackendUnavailable
 from app.llm.openai import OpenAiLlm, strip_thinking
 from app.messages import ChatMessage, Header, Prompt
-from tests.standins.openai_scenario import STATUS_ERRORS, STREAM_ERRORS, Behaviour
+from tests.standins.openai_scenario import STATUS_ERRORS, STREAM_ERRORS, Behaviour, loaded, patience_s
 from tests.standins.openai_server import OpenAiStandIn
 
 MESSAGES = (ChatMessage("system", "Be brief."), ChatMessage("user", "Wie spät ist es?"))
 
 
-@contextmanager
-def loaded(base_url: str, **settings: Any) -> Iterator[OpenAiLlm]:
-    """Give a loaded backend with short times."""
-    backend = OpenAiLlm(build_config(OpenAiLlm.Config, {"base_url": base_url, "read_timeout_s": 5, **settings}, "llm"))
-    backend.load()
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
 def ask(server: OpenAiStandIn, options: dict[str, object] | None = None, **settings: Any) -> str:
     """Return the whole reply."""
-    with loaded(server.base_url, **settings) as backend:
+    with loaded(OpenAiLlm, server.base_url, **settings) as backend:
         return "".join(backend.reply(Prompt(Header("s", "t"), MESSAGES, options=options or {})))
 
 
 def test_reply_is_streamed_word_by_word() -> None:
     """Deltas come one by one, with characters whole that were cut on the wire, and comments and usage left out."""
-    with OpenAiStandIn() as server, loaded(server.base_url) as backend:
+    with OpenAiStandIn() as server, loaded(OpenAiLlm, server.base_url) as backend:
         deltas = list(backend.reply(Prompt(Header("s", "t"), MESSAGES)))
     assert "".join(deltas) == "You said: Wie spät ist es? Très bien, 好的! 🎵"
     assert len(deltas) > 5
@@ -142,7 +129,7 @@ def test_plain_answer_is_understood() -> None:
 
 def test_connection_is_used_again() -> None:
     """The next reply needs no new connection, which over the internet costs as much as several words."""
-    with OpenAiStandIn() as server, loaded(server.base_url) as backend:
+    with OpenAiStandIn() as server, loaded(OpenAiLlm, server.base_url) as backend:
         for _ in range(3):
             list(backend.reply(Prompt(Header("s", "t"), MESSAGES)))
         assert server.n_connections == 1
@@ -150,7 +137,7 @@ def test_connection_is_used_again() -> None:
 
 def test_closing_the_reply_ends_the_work_of_the_server() -> None:
     """A reply that is cancelled closes the connection, so that the server stops generating."""
-    with OpenAiStandIn([Behaviour("stall-after", n_items=5)]) as server, loaded(server.base_url) as backend:
+    with OpenAiStandIn([Behaviour("stall-after", n_items=5)]) as server, loaded(OpenAiLlm, server.base_url) as backend:
         reply = backend.reply(Prompt(Header("s", "t"), MESSAGES))
         assert next(reply) == "You "
         reply.close()  # type: ignore[attr-defined]
@@ -161,17 +148,15 @@ def test_closing_the_reply_ends_the_work_of_the_server() -> None:
 def test_failure_before_the_reply(failure: str, error: type[BackendError]) -> None:
     """Each failure before the first word becomes exactly the error that says what helps."""
     with OpenAiStandIn([failure]) as server, pytest.raises(error) as caught:
-        ask(server, read_timeout_s=0.2)
+        ask(server, read_timeout_s=patience_s(failure))
     assert type(caught.value) is error
 
 
 @pytest.mark.parametrize(("failure", "error"), STREAM_ERRORS.items())
 def test_failure_in_mid_reply(failure: str, error: type[BackendError]) -> None:
     """Each failure after some words becomes an error, so that half a sentence is never taken for a whole one."""
-    behaviour = Behaviour(failure, n_items=4)
-    with OpenAiStandIn([behaviour]) as server, loaded(server.base_url, read_timeout_s=0.2) as backend:
-        with pytest.raises(error) as caught:
-            list(backend.reply(Prompt(Header("s", "t"), MESSAGES)))
+    with OpenAiStandIn([Behaviour(failure, n_items=4)]) as server, pytest.raises(error) as caught:
+        ask(server, read_timeout_s=patience_s(failure))
     assert type(caught.value) is error
 
 

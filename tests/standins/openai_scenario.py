@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from aiohttp import web
 
+from app.backends import build_config
 from app.errors import (
     BackendBusy,
     BackendError,
@@ -106,6 +109,25 @@ STREAM_ERRORS: dict[str, type[BackendError]] = {
     "garbage-event": BackendUnavailable,
 }
 """What every backend makes of a failure in a body of server-sent events."""
+
+
+@contextmanager
+def loaded(backend_class: Any, base_url: str, **settings: Any) -> Iterator[Any]:
+    """Give a loaded backend of a stand-in, and close it after the block."""
+    backend = backend_class(build_config(backend_class.Config, {"base_url": base_url, **settings}, "openai"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        patch.setenv("SSL_CERT_DIR", "/nonexistent")  # the usual certificates take 0.1 s to read, and serve no test
+        backend.load()
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def patience_s(failure: str) -> float:
+    """Return a read timeout: short for a server that stalls, long for one that is only slow on a busy machine."""
+    return 0.05 if failure.startswith("stall") else 10.0
 
 
 def behaviour_of(given: Behaviour | str) -> Behaviour:

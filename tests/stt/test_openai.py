@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,26 +12,15 @@ from app.backends import build_config
 from app.errors import BackendError, BackendUnavailable, ConfigError
 from app.stt.backend import Hypothesis
 from app.stt.openai import OpenAiStt
-from tests.standins.openai_scenario import STATUS_ERRORS, STREAM_ERRORS, Behaviour
+from tests.standins.openai_scenario import STATUS_ERRORS, STREAM_ERRORS, Behaviour, loaded, patience_s
 from tests.standins.openai_server import TRANSCRIPT, OpenAiStandIn
 
 CHUNKS = [b"\x01\x02" * 800, b"\x03\x04\x05", b"\x06" * 1597]
 
 
-@contextmanager
-def loaded(base_url: str, **settings: Any) -> Iterator[OpenAiStt]:
-    """Give a loaded backend with short times."""
-    backend = OpenAiStt(build_config(OpenAiStt.Config, {"base_url": base_url, "read_timeout_s": 5, **settings}, "stt"))
-    backend.load()
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
 def hear(server: OpenAiStandIn, **settings: Any) -> list[Hypothesis]:
     """Return all hypotheses about CHUNKS."""
-    with loaded(server.base_url, **settings) as backend:
+    with loaded(OpenAiStt, server.base_url, **settings) as backend:
         return list(backend.transcribe(iter(CHUNKS)))
 
 
@@ -67,7 +54,7 @@ def test_request_is_lean() -> None:
 @pytest.mark.parametrize(("n_bytes", "n_requests"), [(0, 0), (1, 0), (2, 1)])
 def test_no_sound_needs_no_server(n_bytes: int, n_requests: int) -> None:
     """An utterance without a sample is answered at once."""
-    with OpenAiStandIn() as server, loaded(server.base_url) as backend:
+    with OpenAiStandIn() as server, loaded(OpenAiStt, server.base_url) as backend:
         hypotheses = list(backend.transcribe([b"\0" * n_bytes]))
     assert (hypotheses[-1].is_final, len(server.requests)) == (True, n_requests)
 
@@ -172,7 +159,7 @@ def test_settings_that_exclude_each_other(settings: dict[str, Any]) -> None:
 def test_failure_before_the_answer(failure: str, error: type[BackendError], request_shape: str) -> None:
     """Each failure becomes exactly the error that says what helps."""
     with OpenAiStandIn([failure]) as server, pytest.raises(error) as caught:
-        hear(server, read_timeout_s=0.2, request_shape=request_shape)
+        hear(server, read_timeout_s=patience_s(failure), request_shape=request_shape)
     assert type(caught.value) is error
 
 
@@ -180,7 +167,7 @@ def test_failure_before_the_answer(failure: str, error: type[BackendError], requ
 def test_failure_in_a_plain_answer(failure: str) -> None:
     """Half an answer is an error."""
     with OpenAiStandIn([failure]) as server, pytest.raises(STREAM_ERRORS[failure]) as caught:
-        hear(server, read_timeout_s=0.2)
+        hear(server, read_timeout_s=patience_s(failure))
     assert type(caught.value) is STREAM_ERRORS[failure]
 
 
@@ -188,10 +175,9 @@ def test_failure_in_a_plain_answer(failure: str) -> None:
 def test_failure_in_streamed_answer(failure: str, error: type[BackendError]) -> None:
     """A stream that breaks off never gives a final hypothesis."""
     heard: list[Hypothesis] = []
-    settings: dict[str, Any] = {"stream": True, "read_timeout_s": 0.2}
     with (
         OpenAiStandIn([failure]) as server,
-        loaded(server.base_url, **settings) as backend,
+        loaded(OpenAiStt, server.base_url, stream=True, read_timeout_s=patience_s(failure)) as backend,
         pytest.raises(error) as caught,
     ):
         heard.extend(backend.transcribe(CHUNKS))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from app.backends import build_config
 from app.errors import BackendError, BackendRejected, BackendUnavailable, ConfigError
 from app.tts.backend import Speech
 from app.tts.openai import OpenAiTts
-from tests.standins.openai_scenario import STATUS_ERRORS, STREAM_ERRORS, Behaviour
+from tests.standins.openai_scenario import STATUS_ERRORS, STREAM_ERRORS, Behaviour, loaded, patience_s
 from tests.standins.openai_server import OpenAiStandIn, sine, wav_header
 
 TEXT = "It is twelve o'clock."
@@ -23,20 +21,9 @@ SOUND = sine(len(TEXT))
 LIST_CHUNK = b"LIST" + struct.pack("<I", 5) + b"INFOx\0"
 
 
-@contextmanager
-def loaded(base_url: str, **settings: Any) -> Iterator[OpenAiTts]:
-    """Give a loaded backend with short times."""
-    backend = OpenAiTts(build_config(OpenAiTts.Config, {"base_url": base_url, "read_timeout_s": 5, **settings}, "tts"))
-    backend.load()
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
 def speak(server: OpenAiStandIn, voice: str = "", **settings: Any) -> list[Speech]:
     """Return all pieces of the spoken TEXT."""
-    with loaded(server.base_url, **settings) as backend:
+    with loaded(OpenAiTts, server.base_url, **settings) as backend:
         return list(backend.synthesize(TEXT, voice))
 
 
@@ -104,7 +91,7 @@ def test_settings_reach_the_server() -> None:
 
 def test_blank_text_needs_no_server() -> None:
     """Nothing to say is nothing to ask for."""
-    with OpenAiStandIn() as server, loaded(server.base_url) as backend:
+    with OpenAiStandIn() as server, loaded(OpenAiTts, server.base_url) as backend:
         assert list(backend.synthesize("  \n")) == []
     assert server.requests == []
 
@@ -192,7 +179,7 @@ def test_no_sound_is_an_error() -> None:
 
 def test_connection_is_used_again() -> None:
     """Sentence after sentence goes over one connection."""
-    with OpenAiStandIn() as server, loaded(server.base_url) as backend:
+    with OpenAiStandIn() as server, loaded(OpenAiTts, server.base_url) as backend:
         for _ in range(3):
             list(backend.synthesize(TEXT))
         assert server.n_connections == 1
@@ -200,7 +187,7 @@ def test_connection_is_used_again() -> None:
 
 def test_closing_the_speech_ends_the_work_of_the_server() -> None:
     """Speech that is cancelled closes the connection."""
-    with OpenAiStandIn([Behaviour("stall-after", n_items=5)]) as server, loaded(server.base_url) as backend:
+    with OpenAiStandIn([Behaviour("stall-after", n_items=5)]) as server, loaded(OpenAiTts, server.base_url) as backend:
         pieces = backend.synthesize(TEXT)
         assert next(pieces).pcm16
         pieces.close()  # type: ignore[attr-defined]
@@ -211,7 +198,7 @@ def test_closing_the_speech_ends_the_work_of_the_server() -> None:
 def test_failure_before_the_speech(failure: str, error: type[BackendError]) -> None:
     """Each failure before the first sample becomes exactly the error that says what helps."""
     with OpenAiStandIn([failure]) as server, pytest.raises(error) as caught:
-        speak(server, read_timeout_s=0.2)
+        speak(server, read_timeout_s=patience_s(failure))
     assert type(caught.value) is error
 
 
@@ -219,7 +206,7 @@ def test_failure_before_the_speech(failure: str, error: type[BackendError]) -> N
 def test_failure_in_bare_speech(failure: str) -> None:
     """Bare sound that stops or breaks off is an error."""
     with OpenAiStandIn([failure]) as server, pytest.raises(STREAM_ERRORS[failure]) as caught:
-        speak(server, read_timeout_s=0.2)
+        speak(server, read_timeout_s=patience_s(failure))
     assert type(caught.value) is STREAM_ERRORS[failure]
 
 
@@ -235,7 +222,7 @@ def test_wav_that_is_cut_short_is_an_error(n_bytes: int) -> None:
 def test_failure_in_events(failure: str, error: type[BackendError]) -> None:
     """Each failure between events of speech is an error."""
     with OpenAiStandIn([failure]) as server, pytest.raises(error) as caught:
-        speak(server, stream_format="sse", read_timeout_s=0.2)
+        speak(server, stream_format="sse", read_timeout_s=patience_s(failure))
     assert type(caught.value) is error
 
 
