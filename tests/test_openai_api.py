@@ -162,11 +162,12 @@ def test_rate_limit_passes_then_succeeds() -> None:
         assert reply(server.base_url).startswith("You said: Hello")
 
 
-def test_retry_after_of_overload_is_kept() -> None:
-    """An overloaded server's own time to come back is passed on."""
-    with OpenAiStandIn(["503"]) as server, pytest.raises(BackendUnavailable) as caught:
+@pytest.mark.parametrize(("failure", "wait_s"), [("503", 3.0), ("429-date", 0.0), ("500", None)])
+def test_time_to_come_back_is_kept(failure: str, wait_s: float | None) -> None:
+    """The server's own time to come back is passed on, in seconds; a date that is past means now."""
+    with OpenAiStandIn([failure]) as server, pytest.raises(BackendUnavailable) as caught:
         reply(server.base_url)
-    assert caught.value.retry_after_s == 3.0
+    assert caught.value.retry_after_s == wait_s
 
 
 def test_no_server_is_unavailable() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.backends import build_config
 from app.errors import BackendError, BackendRejected, BackendUnavailable
@@ -176,3 +179,12 @@ def test_failure_in_mid_reply(failure: str, error: type[BackendError]) -> None:
 def test_strip_thinking(deltas: list[str], wanted: list[str]) -> None:
     """Blocks go, wherever they are cut; what only looks like a tag stays, and nothing else is held back."""
     assert list(strip_thinking(deltas)) == wanted
+
+
+@given(st.lists(st.sampled_from(["<think>", "</think>", "a", "<", "think", ">", "/"]), max_size=12), st.data())
+def test_strip_thinking_does_not_depend_on_the_cuts(pieces: list[str], data: st.DataObject) -> None:
+    """However the text is cut into deltas, the same words are said."""
+    text = "".join(pieces)
+    cuts = [0, *sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6))), len(text)]
+    deltas = [text[start:end] for start, end in pairwise(cuts)]
+    assert "".join(strip_thinking(deltas)) == "".join(strip_thinking([text]))
