@@ -28,7 +28,7 @@ def _words(text: str) -> frozenset[str]:
 
 _NEVER_LAST = _words(
     "mr mrs ms mx dr prof st rev gen col capt cpt lt sgt maj hon pres gov sen rep messrs mme mlle mgr hr fr sr sra "
-    "srta dña ud uds ing dipl e.g i.e eg ie vs cf viz approx ca resp incl excl esp mt z.b d.h u.a o.ä s.o p.ex bzw "
+    "srta dra dña ud uds ing dipl e.g i.e eg ie vs cf viz approx ca resp incl excl esp mt z.b d.h u.a o.ä s.o p.ex bzw "
     "ggf evtl inkl zzgl sog vgl av bd núm"
 )
 _BEFORE_NUMBER = _words("no nos nr fig figs vol ch sec art p pp pg s v ver eq cap pág tel op tab abb kap ft")
@@ -177,7 +177,9 @@ class _Splitter:
             return False
         if word.lower() in _BEFORE_NUMBER:
             return not after.isdigit()
-        if word.lower() in _SELDOM_LAST or (_INITIALS.fullmatch(word) and not (len(word) == 1 and word.islower())):
+        if len(word) == 1 and word.islower():
+            return self._source.peek(2) != "."
+        if word.lower() in _SELDOM_LAST or _INITIALS.fullmatch(word):
             return self._follows_sentence_start()
         return True
 
