@@ -63,7 +63,7 @@ def spoken(deltas):
         ("**https://example.com/a** and [https://b.example/c](https://b.example/c)", "example.com and b.example"),
         ("https://user:pw@example.com/x", "example.com"),
         ("Write to <mailto:ann@example.org> or bob_lee@example.org", "Write to ann@example.org or bob_lee@example.org"),
-        ("hello http www. wow https:/ ok", "hello http www. wow https:/ ok"),
+        ("Hello http www. wow https:/ ok", "Hello http www. wow https:/ ok"),
         # characters
         ("Great 🎉🎉 job! 👍🏽 Go 👨‍👩‍👧 now ❤️ 🇩🇪", "Great job! / Go now"),
         ("Press 1️⃣ or ✅ yes", "Press 1 or yes"),
