@@ -151,7 +151,9 @@ class _Splitter:
     def _take_guillemet(self) -> None:
         """Take a French closing quote, which stands apart from the sentence that it closes."""
         source = self._source
-        if (self._has_guillemets or "«" in self._piece) and source.starts_with(" »") and not source.peek(2).isalnum():
+        if len(self._piece) + 2 > self._max_chars or not (self._has_guillemets or "«" in self._piece):
+            return
+        if source.starts_with(" »") and not source.peek(2).isalnum():
             self._piece += [source.take(), source.take()]
 
     def _ends_before_wide(self, run: str, start: int, is_quoted: bool) -> bool:

@@ -45,7 +45,8 @@ CLAUSES = [
     "“",
     "「",
     "'",
-    " « ",
+    "« ",
+    " »",
 ]
 ABBREVIATIONS = [
     "Dr.",
