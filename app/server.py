@@ -12,6 +12,7 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -55,7 +56,7 @@ class EarshotWorker(UvicornWorker):
         service: Service = self.wsgi.extensions["earshot"]
         self.config.app = WsgiBridge(self.wsgi, service.config.server.threads)
         server = DrainingServer(self.config, service)
-        self._install_sigquit_handler()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.leave)
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(3)  # gunicorn's Arbiter.WORKER_BOOT_ERROR
@@ -73,6 +74,7 @@ class DrainingServer(Server):
         super().__init__(config)
         self._service = service
         self._give_up_at_s: float | None = None
+        self._arbiter_pid = os.getppid()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take no new turns at the first signal, and leave at the second."""
@@ -82,8 +84,14 @@ class DrainingServer(Server):
         self._give_up_at_s = time.monotonic() + self._service.config.server.drain_timeout_s
         self._service.sessions.begin_to_stop()
 
+    def leave(self) -> None:
+        """Leave without waiting for open turns."""
+        self.should_exit = True
+
     async def on_tick(self, counter: int) -> bool:
-        """Leave when nothing is left to do; uvicorn asks about ten times a second."""
+        """Leave when nothing is left to do, or the arbiter has died; uvicorn asks about ten times a second."""
+        if os.getppid() != self._arbiter_pid:
+            self.should_exit = True
         if self._give_up_at_s is not None and (
             self._service.sessions.is_at_rest or time.monotonic() >= self._give_up_at_s
         ):

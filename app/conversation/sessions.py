@@ -73,7 +73,7 @@ class Sessions:
 
     def admit(self) -> None:
         """Raise StageUnavailable when a new turn could not be answered in good time."""
-        self.check_ready()
+        self._check(self._pipeline.takes_work)
         if self._open_turns >= self._server.max_open_turns:
             text = f"{self._open_turns} turns are open, which is the limit (server.max_open_turns); try again soon"
             raise StageUnavailable(text, retry_after_s=2.0)
@@ -83,12 +83,14 @@ class Sessions:
             raise StageUnavailable(text, retry_after_s=round(wait_s / 2, 1))
 
     def check_ready(self) -> None:
-        """Raise StageUnavailable that says why no turn can begin, when none can."""
+        """Raise StageUnavailable that says why not every stage is ready, when one is not."""
+        self._check(self._pipeline.is_ready)
+
+    def _check(self, stages_work: bool) -> None:
         if self._is_stopping:
-            raise StageUnavailable(
-                "the service is stopping; try again when it is back", code="stopping", retry_after_s=5.0
-            )
-        if not self.is_ready:
+            text = "the service is stopping; try again when it is back"
+            raise StageUnavailable(text, code="stopping", retry_after_s=5.0)
+        if not stages_work or self._around.apology is None:
             failures = "; ".join(f"{name}: {text}" for name, text in self._pipeline.failures().items())
             text = f"the stages are starting{': ' + failures if failures else ', which takes some seconds'}"
             raise StageUnavailable(text, code="starting", retry_after_s=1.0)

@@ -94,6 +94,11 @@ class Pipeline:
     def is_ready(self) -> bool:
         return all(pool.is_ready for pool in self.pools.values())
 
+    @property
+    def takes_work(self) -> bool:
+        """True when every stage can work, or will soon again."""
+        return all(pool.takes_work for pool in self.pools.values())
+
     def expected_wait_s(self) -> float:
         """Guess how long new work would wait at the slowest stage."""
         return max(pool.expected_wait_s() for pool in self.pools.values())
@@ -140,7 +145,8 @@ class Pipeline:
         if [worker for _, worker in workers] == self._followed:
             return
         for key in list(selector.get_map().values()):
-            selector.unregister(key.fileobj)
+            selector.unregister(key.fd)
         for pool, worker in workers:
-            selector.register(worker.link.outbox, selectors.EVENT_READ, (pool, worker))
+            # By number, because a dead worker's pipe is closed already when it is taken out again.
+            selector.register(worker.link.outbox.fileno(), selectors.EVENT_READ, (pool, worker))
         self._followed = [worker for _, worker in workers]

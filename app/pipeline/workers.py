@@ -40,7 +40,7 @@ class PoolSettings:
     concurrency: int = 1
     "Jobs at once in one worker."
     max_queue: int = 256
-    max_attempts: int = 3
+    max_attempts: int = 5
     "A job that was lost with this many workers is given up: it may be what kills them."
     first_restart_wait_s: float = 0.0
     max_restart_wait_s: float = 30.0
@@ -49,6 +49,8 @@ class PoolSettings:
     ping_every_s: float = 5.0
     pong_timeout_s: float = 60.0
     "Recognisers hold the interpreter for seconds; a worker silent for longer than this is killed."
+    patience_s: float = 5.0
+    "New work is taken while a dead worker's successor is expected within this time."
     stop_timeout_s: float = 3.0
 
 
@@ -128,6 +130,7 @@ class StagePool:
         self._jobs: dict[int, HubJob] = {}
         self._mean_run_s = 0.0
         self._deaths = 0
+        self._was_ready = False
         self._restart_at_s: list[float] = []
         self._stopping = False
 
@@ -177,6 +180,14 @@ class StagePool:
     def is_ready(self) -> bool:
         return any(worker.ready for worker in self.workers)
 
+    @property
+    def takes_work(self) -> bool:
+        """True when a worker is ready, or will be again so soon that work may wait for it."""
+        if self.is_ready:
+            return True
+        soon_s = self._clock() + self.settings.patience_s
+        return self._was_ready and not self.failure and all(at_s <= soon_s for at_s in self._restart_at_s)
+
     def status(self) -> dict[str, object]:
         """Return plain figures for /health."""
         with self._lock:
@@ -204,7 +215,7 @@ class StagePool:
             return
         worker.heard_at_s, worker.pinged_at_s = self._clock(), None
         if message is Control.READY:
-            worker.ready, self.failure = True, ""
+            worker.ready, self.failure, self._was_ready = True, "", True
             log.info("%s worker %d is ready", self.name, worker.process.pid)
             with self._lock:
                 self._assign()
@@ -320,7 +331,7 @@ class StagePool:
         now_s = self._clock()
         healthy = worker.ready and now_s - worker.started_at_s >= self.settings.healthy_after_s
         self._deaths = 0 if healthy else self._deaths + 1
-        wait_s = 0.0 if self._deaths <= 1 else min(0.25 * 2 ** (self._deaths - 1), self.settings.max_restart_wait_s)
+        wait_s = 0.0 if self._deaths <= 1 else min(0.125 * 2 ** (self._deaths - 1), self.settings.max_restart_wait_s)
         self.failure = worker.failure or self.failure
         self._restart_at_s.append(now_s + wait_s)
         self._metrics.stage_restarts.labels(self.name).inc()
@@ -354,6 +365,9 @@ def _worker_main(stage: Stage, link: WorkerEnd, concurrency: int, log_level: int
     link.open()
     try:
         run_worker(stage, link, concurrency)
+    except (BrokenPipeError, EOFError):
+        # The hub has left; so does its worker.
+        raise SystemExit(0) from None
     except Exception as error:
         reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
         log.exception("the %s worker cannot go on", stage.name)

@@ -30,7 +30,7 @@ class ScriptedPipeline:
         self.jobs: list[HubJob] = []
         self.tickets: list[ScriptedTicket] = []
         self.refuses = False
-        self.is_ready = True
+        self.is_ready = self.takes_work = True
         self.wait_s = 0.0
         self.on_tick: list[object] = []
 

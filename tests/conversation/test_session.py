@@ -331,7 +331,9 @@ def test_a_reply_written_again_is_not_heard_twice(desk: Desk) -> None:
     assert desk.fetch() == "One."
     desk.stages.give(job, Redone(job.header, "llm"))
     assert desk.stages.ticket(second).is_cancelled
-    desk.stages.give(job, Sentence(job.header, 0, "One."), Sentence(job.header, 1, "Deux."), StageDone(job.header, "llm"))
+    desk.stages.give(
+        job, Sentence(job.header, 0, "One."), Sentence(job.header, 1, "Deux."), StageDone(job.header, "llm")
+    )
     desk.stages.speak(desk.stages.jobs[-1], HUM)
     assert [desk.fetch(), desk.fetch()] == ["Deux.", "end"]
 

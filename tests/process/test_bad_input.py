@@ -76,7 +76,9 @@ def test_the_same_bodies_in_chunks(service: RunningService) -> None:
     pieces = (too_long[i : i + 32_000] for i in range(0, len(too_long), 32_000))
     response = service.post("/upload?session=chunks", data=pieces)
     assert (response.status_code, response.json()["error"]["code"]) == (413, "audio-too-large")
-    response = service.post("/upload?session=chunks", data=iter([b"what ", b"time?" * 50]), headers={"Content-Type": "audio/wav"})
+    response = service.post(
+        "/upload?session=chunks", data=iter([b"what ", b"time?" * 50]), headers={"Content-Type": "audio/wav"}
+    )
     assert (response.status_code, response.json()["error"]["code"]) == (400, "bad-audio")
     assert service.get("/audio?session=chunks&timeout=0").status_code == 404
 

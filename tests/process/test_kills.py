@@ -41,7 +41,9 @@ def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
-def talk_in_many_sessions(service: RunningService, n_sessions: int) -> tuple[list[threading.Thread], dict[int, list[str]]]:
+def talk_in_many_sessions(
+    service: RunningService, n_sessions: int
+) -> tuple[list[threading.Thread], dict[int, list[str]]]:
     """Start one turn in each of many sessions; the threads end when all of its audio was fetched."""
     heard: dict[int, list[str]] = {}
 
@@ -57,22 +59,28 @@ def talk_in_many_sessions(service: RunningService, n_sessions: int) -> tuple[lis
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_fifty_turns_survive_the_death_of_a_worker(stage: str) -> None:
-    """SIGKILL in the middle of 50 turns, twice: all of them end with all of their audio."""
-    slow = {"fake": {"delay_s": 0.02}, "concurrency": 4}
+    """SIGKILL while the worker is at work on 50 turns: all of them end with all of their audio."""
+    slow = {"fake": {"delay_s": 0.05}, "concurrency": 2}
     with serve(with_fakes(stt=slow, llm=slow, tts=slow, analysis=slow)) as service:
         threads, heard = talk_in_many_sessions(service, 50)
-        for _ in range(2):
-            assert wait_for(lambda: len(workers(service, stage)) > 0 and len(heard) < 50, 30)
-            (victim,) = workers(service, stage)
-            busy = lambda: service.get("/health").json()["stages"][stage]["running"] > 0  # noqa: E731
-            assert wait_for(lambda: busy() or len(heard) == 50, 30)
-            victim.kill()
-            assert wait_for(lambda: len(workers(service, stage)) == 1, 30)
+        n_killed = 0
+        while len(heard) < 50 and n_killed < 3:
+            if service.get("/health").json()["stages"][stage]["running"] == 2:
+                n_killed += kill_once(service, stage)
         for thread in threads:
             thread.join(60)
-        expected = {n: [f"You said utterance {n}.", "That was turn 1."] for n in range(1, 51)}
-        assert heard == expected
+        assert n_killed > 0
+        assert heard == {n: [f"You said utterance {n}.", "That was turn 1."] for n in range(1, 51)}
         assert wait_for(lambda: service.get("/ready").ok, 30)
+
+
+def kill_once(service: RunningService, stage: str) -> int:
+    """Kill the worker of a stage, and return how many that were."""
+    victims = workers(service, stage)
+    for victim in victims:
+        victim.kill()
+        victim.wait(10)
+    return len(victims)
 
 
 def test_no_child_outlives_a_killed_hub() -> None:
