@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import threading
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
-from app.audio.pcm import SPEECH_RATE_HZ, tone
-from app.audio.wav import write_wav
+from app.audio.pcm import SPEECH_RATE_HZ
 from tests.serving import ROOT
+from tests.sounds import speech_wav
 
 TALK = ROOT / "clients" / "talk.py"
 
@@ -33,25 +36,16 @@ folder.mkdir(exist_ok=True)
 MICROPHONE = """
 import os, signal, sys
 from pathlib import Path
-try:
-    sys.stdout.buffer.write(Path(os.environ["MICROPHONE"]).read_bytes())
-    sys.stdout.buffer.flush()
-    if "-d" not in sys.argv:
-        signal.pause()
-except BrokenPipeError:
-    os._exit(0)
+sound = Path(os.environ["MICROPHONE"])
+if sys.argv[-1].endswith(".wav"):
+    Path(sys.argv[-1]).write_bytes(sound.with_suffix(".wav").read_bytes())
+    sys.exit()
+sys.stdout.buffer.write(sound.read_bytes())
+sys.stdout.buffer.flush()
+if "-d" not in sys.argv:
+    signal.pause()
 """
 """Gives the sound in the file MICROPHONE, then silence until it is stopped; with -d it ends by itself."""
-
-
-def make_question(first: int = 215, duration_s: float = 1.0) -> bytes:
-    """Return a WAV in which the fake recogniser hears `utterance FIRST`."""
-    return write_wav(make_pcm16(first, duration_s), SPEECH_RATE_HZ)
-
-
-def make_pcm16(first: int = 215, duration_s: float = 1.0) -> bytes:
-    """Return PCM16 in which the fake recogniser hears `utterance FIRST`."""
-    return first.to_bytes(2, "little") + tone(300.0, duration_s, SPEECH_RATE_HZ)[2:]
 
 
 def install(folder: Path, **programs: str) -> Path:
@@ -79,7 +73,7 @@ class Device:
             "EARSHOT_URL": url,
             **environ,
         }
-        (folder / "question.wav").write_bytes(make_question())
+        (folder / "question.wav").write_bytes(speech_wav(215, seconds=1.0))
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start talk.py in the device's folder."""
@@ -105,6 +99,17 @@ class Device:
     def heard(self) -> list[bytes]:
         """Return what the loudspeaker was given."""
         return [path.read_bytes() for path in sorted(self.played.iterdir())] if self.played.exists() else []
+
+
+def read_duration_s(wav: bytes) -> float:
+    with wave.open(io.BytesIO(wav)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, SPEECH_RATE_HZ)
+        return file.getnframes() / file.getframerate()
+
+
+def expect_s(text: str) -> Any:
+    """Return how long the fake voice hums for a text."""
+    return pytest.approx(len(text) * 0.02, abs=0.001)
 
 
 @contextmanager
