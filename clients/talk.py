@@ -45,6 +45,8 @@ POLL_TIMEOUT_S = 30.0
 MAX_RETRY_AFTER_S = 30.0
 LOST_WAITS_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Before a GET whose connection broke is asked again."""
+PAUSE_S = 0.5
+"""Between an answer that says `nothing yet` and the next question."""
 LINGER_S = 2.0
 """How long events are waited for when the reply is over."""
 
@@ -110,6 +112,8 @@ class Service:
         self._report = report
         self._http = requests.Session()
         self._http.auth = self._sign
+        # The length of what comes is compared with its Content-Length.
+        self._http.headers["Accept-Encoding"] = "identity"
 
     def call(self, method: str, path: str, params: dict[str, str] | None = None, **options: Any) -> requests.Response:
         """Return a good answer, or a 404 about a turn; a busy service is asked again.
@@ -128,7 +132,7 @@ class Service:
             return response
         if response.status_code in (401, 403):
             raise Trouble(f"{message}; give it with --token or in EARSHOT_TOKEN", 2)
-        if not code:
+        if code in ("", "not-found", "method-not-allowed"):
             raise Trouble(f"{self.url} is no Earshot service ({message}): name yours with --url or in EARSHOT_URL", 2)
         raise Trouble(f"refused with {response.status_code} {code}: {message}")
 
@@ -277,12 +281,19 @@ class Player:
             for chunk in chunks:
                 pipe.write(chunk)
 
-    def close(self) -> None:
-        """Wait until everything was heard."""
-        try:
-            self._wait()
-        finally:
-            self._folder.cleanup()
+    def __enter__(self) -> Player:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Wait until everything was heard; Ctrl-C ends it at once."""
+        if kind is KeyboardInterrupt and self._playing is not None:
+            self._playing.terminate()
+        with self._folder:
+            try:
+                self._wait()
+            except Trouble:
+                if kind is None:
+                    raise
 
     def _wait(self) -> None:
         process, self._playing = self._playing, None
@@ -304,7 +315,7 @@ class Saver:
         with wave.open(io.BytesIO(wav)) as source:
             rate, pcm16 = source.getframerate(), source.readframes(len(wav))
         if self._file is None or not self._is_joined:
-            self.close()
+            self._complete()
             path = self._path if self._is_joined else self._path / f"{name}.wav"
             self._file = wave.open(str(path), "wb")  # noqa: SIM115 - it grows with each sentence
             self._file.setparams((1, 2, rate, 0, "NONE", ""))
@@ -314,8 +325,13 @@ class Saver:
         """Keep a WAV of unknown length, now that its length is known."""
         self.add(b"".join(chunks), name)
 
-    def close(self) -> None:
-        """Complete the last file."""
+    def __enter__(self) -> Saver:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._complete()
+
+    def _complete(self) -> None:
         if self._file is not None:
             self._file.close()
 
@@ -370,6 +386,8 @@ class Reply:
                 return response
             if self._is_over():
                 return None
+            # A service with many devices answers at once instead of letting one more wait.
+            time.sleep(min(PAUSE_S, max(0.0, until_s - time.monotonic())))
         raise Trouble(f"no sound came for {self._patience_s:g} s; the turn is {self._turn}, --patience waits longer")
 
     def _ask(self, params: dict[str, str]) -> requests.Response:
@@ -456,13 +474,13 @@ def tell_end(service: Service, turn: str, report: Report) -> None:
 def converse(options: argparse.Namespace, service: Service, report: Report) -> None:
     """Hold one turn."""
     if options.talk:
-        with contextlib.closing(open_output(options.save, report)) as output:
+        with open_output(options.save, report) as output:
             turn = talk(service, options, output, report)
     else:
         turn = (upload if options.text is None else say)(service, options, report)
         if options.send_only:
             return
-        with contextlib.closing(open_output(options.save, report)) as output:
+        with open_output(options.save, report) as output:
             for name, wav in Reply(service, turn, options.patience, report).sentences():
                 output.add(wav, name)
     tell_end(service, turn, report)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import subprocess
 import sys
 import uuid
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.audio.pcm import SPEECH_RATE_HZ
-from app.audio.wav import write_wav
 from tests.clients.stand_ins import (
     LOUDSPEAKER,
     MICROPHONE,
     TALK,
     Device,
-    breaking_connection,
+    expect_s,
     install,
-    make_pcm16,
-    make_question,
+    read_duration_s,
 )
 from tests.serving import ROOT, RunningService, serve, with_fakes
+from tests.sounds import speech_wav
 
 pytestmark = pytest.mark.process
 
@@ -35,8 +32,7 @@ REPLY = ["You said utterance 215.", "That was turn 1."]
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[RunningService]:
-    failing = {"fail": "error", "fail_on": "utterance 77"}
-    with serve(with_fakes(llm={"fake": failing}, stt={"fake": {"partials": True}})) as running:
+    with serve(with_fakes(stt={"fake": {"partials": True}})) as running:
         yield running
 
 
@@ -48,17 +44,6 @@ def session() -> str:
 @pytest.fixture
 def device(tmp_path: Path, service: RunningService) -> Device:
     return Device(tmp_path, service.url)
-
-
-def read_duration_s(wav: bytes) -> float:
-    with wave.open(io.BytesIO(wav)) as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, SPEECH_RATE_HZ)
-        return file.getnframes() / file.getframerate()
-
-
-def expect_s(text: str) -> float:
-    """Return how long the fake voice hums for a text."""
-    return pytest.approx(len(text) * 0.02, abs=0.001)
 
 
 # ---- a file and its reply --------------------------------------------------------------------------------------------
@@ -175,7 +160,7 @@ def test_the_input_is_sent_while_it_comes(device: Device, service: RunningServic
         device.start("-", "--session", session, "--save", "reply.wav", stdin=subprocess.PIPE, text=False) as process,
     ):
         assert process.stdin is not None
-        process.stdin.write(make_pcm16())
+        process.stdin.write(speech_wav(215, seconds=1.0)[44:])
         process.stdin.flush()
         assert b"event: turn_started" in events.iter_lines()
         told, _ = process.communicate(timeout=60)
@@ -194,7 +179,7 @@ def test_a_file_may_come_through_the_input(device: Device, session: str) -> None
 @pytest.mark.parametrize("recorder", ["arecord", "rec", "sox"])
 def test_the_microphone_is_recorded_for_some_seconds(device: Device, session: str, recorder: str) -> None:
     """--seconds takes just that much from whichever recorder is there."""
-    (device.folder / "microphone.pcm").write_bytes(make_pcm16(duration_s=2.0))
+    (device.folder / "microphone.pcm").write_bytes(speech_wav(215, seconds=2.0)[44:])
     install(device.commands, **{recorder: MICROPHONE})
     status, told, _ = device.talk("--seconds", "1.5", "--session", session, "--save", "reply.wav")
     assert status == 0
@@ -204,7 +189,7 @@ def test_the_microphone_is_recorded_for_some_seconds(device: Device, session: st
 
 def test_the_microphone_is_recorded_until_enter(device: Device, service: RunningService, session: str) -> None:
     """Without --seconds the recording ends when Enter is pressed."""
-    (device.folder / "microphone.pcm").write_bytes(make_pcm16())
+    (device.folder / "microphone.pcm").write_bytes(speech_wav(215, seconds=1.0)[44:])
     install(device.commands, arecord=MICROPHONE)
     with (
         service.get(f"/events?session={session}", stream=True) as events,
@@ -222,96 +207,3 @@ def test_a_microphone_without_sound_is_told(device: Device) -> None:
     status, _, errors = device.talk("--seconds", "1")
     assert status == 2
     assert "no sound came from the microphone" in errors
-
-
-# ---- what can go wrong -----------------------------------------------------------------------------------------------
-
-
-def test_a_failed_turn_is_told_after_its_apology(device: Device, session: str) -> None:
-    """The apology is played, the reason told, and the exit status is 1."""
-    (device.folder / "question.wav").write_bytes(make_question(77))
-    status, told, errors = device.talk("question.wav", "--session", session, "--save", "reply.wav")
-    assert status == 1
-    assert "1: Sorry, something went wrong." in told
-    assert "the turn failed with backend-unavailable" in errors
-
-
-@pytest.mark.parametrize("way", [[], ["--talk"]])
-def test_a_silent_recording_has_no_reply(device: Device, session: str, way: list[str]) -> None:
-    """Silence ends with exit status 1 and a line that says that nothing was heard."""
-    (device.folder / "question.wav").write_bytes(write_wav(bytes(32_000), SPEECH_RATE_HZ))
-    status, _, errors = device.talk("question.wav", "--session", session, "--save", "reply.wav", *way)
-    assert status == 1
-    assert "nothing was heard" in errors
-
-
-def test_a_body_that_is_no_sound_is_told(device: Device) -> None:
-    """The service's own message is shown."""
-    (device.folder / "question.wav").write_text("These are words and no sound at all.")
-    status, _, errors = device.talk("question.wav")
-    assert status == 1
-    assert "400 bad-audio: the body is text" in errors
-
-
-def test_a_turn_that_takes_too_long_is_given_up(device: Device, service: RunningService, session: str) -> None:
-    """When no sound comes for as long as --patience says, the run ends with exit status 1."""
-
-    def endless_speech() -> Iterator[bytes]:
-        yield make_pcm16()
-        status, _, errors = device.talk("question.wav", "--session", session, "--patience", "0.3")
-        assert status == 1
-        assert "no sound came for 0.3 s" in errors
-
-    service.post(f"/upload?session={session}&rate=16000", data=endless_speech())
-
-
-@pytest.mark.parametrize("losses", [[0.0], [0.6], [0.9, 0.0, 0.5]])
-def test_a_lost_sentence_is_asked_again(
-    device: Device, service: RunningService, session: str, losses: list[float]
-) -> None:
-    """Whether nothing or half of an answer came through, every sentence is heard, once and whole."""
-    with breaking_connection(service.url, list(losses)) as url:
-        device.environ["EARSHOT_URL"] = url
-        status, told, _ = device.talk("question.wav", "--session", session, "--save", "replies")
-    assert status == 0
-    assert told.count("the connection was lost") == len(losses)
-    files = sorted((device.folder / "replies").iterdir())
-    assert [read_duration_s(file.read_bytes()) for file in files] == [expect_s(text) for text in REPLY]
-
-
-def test_a_lost_end_is_noticed(device: Device, service: RunningService, session: str) -> None:
-    """When the answer that tells the end is lost, the turn itself tells it."""
-    with breaking_connection(service.url, [1.0, 1.0, 0.0]) as url:
-        device.environ["EARSHOT_URL"] = url
-        status, told, _ = device.talk("question.wav", "--session", session, "--save", "reply.wav")
-    assert status == 0
-    assert told.splitlines()[-1].endswith("end")
-
-
-def test_a_player_that_fails_is_told(device: Device, session: str) -> None:
-    """A reply that could not be played is no success."""
-    install(device.commands, aplay="raise SystemExit(3)")
-    status, _, errors = device.talk("question.wav", "--session", session)
-    assert status == 1
-    assert "aplay ended with status 3" in errors
-
-
-def test_a_service_that_is_not_there(device: Device) -> None:
-    """The message says how to start it, and the exit status is 2."""
-    with breaking_connection("http://unused", []) as url:
-        pass
-    status, _, errors = device.talk("question.wav", "--url", url)
-    assert status == 2
-    assert "does not answer" in errors
-    assert "scripts/run" in errors
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["missing.wav"], ["question.wav", "--text", "both"], ["--seconds", "0"], ["question.wav", "--url", "nonsense"]],
-)
-def test_wrong_usage(device: Device, arguments: list[str]) -> None:
-    """What cannot be done is said before anything is sent, with exit status 2."""
-    status, _, errors = device.talk(*arguments)
-    assert status == 2
-    assert errors.splitlines()[-1].startswith("talk.py: ")
