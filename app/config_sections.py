@@ -61,7 +61,7 @@ class SessionConfig:
     idle_timeout_s: Seconds = 900.0
     "A session without requests, open turns or timers is cleaned away after this, in seconds."
     max_queued_turns: Count = 8
-    "Turns that wait behind the one in progress; then uploads are refused with 503."
+    "Turns that wait behind the one in progress; then uploads are refused with 429."
     segments_kept_s: SecondsOrZero = 120.0
     "How long the speech of a finished turn can still be fetched, in seconds."
     turn_timeout_s: Seconds = 120.0

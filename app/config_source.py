@@ -13,7 +13,7 @@ from app.settings import EnvironmentText, suggest
 
 DEFAULT_PATH = "config.json"
 PREFIX = "EARSHOT_"
-NOT_SETTINGS = frozenset({"EARSHOT_CONFIG", "EARSHOT_SPEECH_DIR"})
+NOT_SETTINGS = frozenset({"EARSHOT_CONFIG", "EARSHOT_SPEECH_DIR", "EARSHOT_TOKEN", "EARSHOT_URL"})
 """Variables with our prefix that are no settings: the path of the file, and the recordings that the tests use."""
 
 _REFERENCE = re.compile(r"\$(?:\$\{|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}|\{)")

@@ -61,7 +61,7 @@ class EarshotWorker(UvicornWorker):
         if not server.started:
             sys.exit(3)  # gunicorn's Arbiter.WORKER_BOOT_ERROR
         service.stop()
-        # Threads that still wait for audio must not keep the process.  Queues give their semaphores back when collected.
+        # Queues give their semaphores back when collected; threads that still wait for audio must not keep the process.
         gc.collect()
         logging.shutdown()
         os._exit(0)

@@ -81,7 +81,7 @@ def serve(config: dict[str, Any], environ: dict[str, str] | None = None) -> Iter
 
 
 def wait_until_ready(service: RunningService) -> None:
-    """Return when /health says that it is ready, which needs no token; raise AssertionError with the log when that takes too long or the service ends."""
+    """Return when /health, which wants no token, says so; raise AssertionError with the log when it never does."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s and service.process.poll() is None:
         try:

@@ -140,6 +140,9 @@ def _refetch(session: Session, timeout_s: float, audio_format: str, rate: int | 
 def _nothing_yet(timeout_s: float) -> Response:
     response = jsonify({"error": {"code": "nothing-yet", "message": f"no audio came in {timeout_s:g} s; ask again"}})
     response.status_code = 404
+    if timeout_s > 0:
+        # Also when all places for waiting were taken and nothing was waited for.
+        response.headers["Retry-After"] = "1"
     return response
 
 

@@ -77,8 +77,13 @@ def test_a_chunked_body_starts_before_it_ends(service: RunningService) -> None:
 
 @pytest.mark.parametrize(
     ("audio_format", "mimetype", "magic"),
-    [("wav", "audio/wav", b"RIFF"), ("pcm", "audio/pcm;rate=8000", b""), ("opus", "audio/ogg", b"OggS"), ("mp3", "audio/mpeg", b"")],
-)  # fmt: skip
+    [
+        ("wav", "audio/wav", b"RIFF"),
+        ("pcm", "audio/pcm;rate=8000", b""),
+        ("opus", "audio/ogg", b"OggS"),
+        ("mp3", "audio/mpeg", b""),
+    ],
+)
 def test_formats_and_rates(service: RunningService, audio_format: str, mimetype: str, magic: bytes) -> None:
     """A device gets what it can play."""
     service.post(f"/upload?session=f-{audio_format}", data=speech_wav(5))
@@ -189,7 +194,7 @@ def test_the_waterfall_of_a_turn(service: RunningService) -> None:
     assert shown["state"] == "done"
     assert shown["heard"] == "utterance 5"
     marks = shown["waterfall_ms"]
-    steps = ["received", "uploaded", "started", "transcript", "prompt", "first_token", "first_sentence", "first_speech", "first_fetch"]  # fmt: skip
+    steps = "received uploaded started transcript prompt first_token first_sentence first_speech first_fetch".split()
     assert set(steps) <= set(marks)
     assert [marks[step] for step in steps] == sorted(marks[step] for step in steps)
 

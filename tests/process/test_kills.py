@@ -45,7 +45,7 @@ def talk_in_many_sessions(
     service: RunningService, n_sessions: int
 ) -> tuple[list[threading.Thread], dict[int, list[str]]]:
     """Start one turn in each of many sessions; the threads end when all of its audio was fetched."""
-    heard: dict[int, list[str]] = {}
+    heard: Heard = {}
 
     def one(number: int) -> None:
         assert service.post(f"/upload?session=s{number}", data=speech_wav(number)).status_code == 200
@@ -90,7 +90,7 @@ def test_no_child_outlives_a_killed_hub() -> None:
         children = hub.children(recursive=True)
         assert len(children) >= len(STAGES)
         os.kill(hub.pid, signal.SIGKILL)
-        gone, alive = psutil.wait_procs(children, timeout=5)
+        _, alive = psutil.wait_procs(children, timeout=5)
         assert not alive
         assert wait_for(lambda: _is_ready(service), 60)
 
