@@ -50,7 +50,7 @@ def check(server: ServerConfig) -> int:
             return 0
     except OSError as error:
         print(
-            f"Port {server.port} of {server.host} cannot be had: {error.strerror or error}. "
+            f"Port {server.port} of {server.host} cannot be had: {os.strerror(error.errno or 0)}. "
             f"Stop what uses it, or take another one: scripts/run --port {server.port + 1}",
             file=sys.stderr,
         )

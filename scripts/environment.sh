@@ -19,7 +19,7 @@ set_up() {
     is_set_up "$@" && return
     make_venv
     say "Installing Earshot into $venv, which takes a minute and 400 MB …"
-    "$python" -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}" ||
+    "$python" -m pip install -qq --disable-pip-version-check --editable ".${1:+[$1]}" ||
         fail "The Python packages could not be installed; pip says why above. Run this again to go on."
     cp pyproject.toml "$(stamp "$@")"
 }
