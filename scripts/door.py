@@ -92,26 +92,26 @@ def is_ready(url: str) -> bool:
 
 
 def greeting(server: ServerConfig) -> str:
-    """Return the lines that show how to talk to the service."""
-    here = address(server, EVERYWHERE.get(server.host, server.host))
+    """Return the lines that show how to talk to the service, with the address that devices on the network use."""
+    is_for_lan = server.host in EVERYWHERE
+    here = address(server, lan_address() if is_for_lan else server.host)
     token = token_to_show(server)
     header = f"-H 'Authorization: Bearer {token}' " if token else ""
-    page = f"{here}/?token={token}" if token else f"{here}/"
     lines = [
         "",
-        f"Earshot is ready: {page}",
+        f"Earshot is ready: {here}/?token={token}" if token else f"Earshot is ready: {here}/",
         "",
         "Record a question, such as 'what time is it', send it, and fetch the answer:",
         "    arecord -f S16_LE -r 16000 -d 3 question.wav",
         f"    curl {header}--data-binary @question.wav {here}/upload",
         f"    curl {header}'{here}/audio?stream=1' -o answer.wav",
     ]
-    if server.host in EVERYWHERE:
-        there = address(server, lan_address())
+    if is_for_lan:
         lines += [
             "",
-            "On a device of your network, the question and its answer in one request:",
-            f"    curl {header}--data-binary @question.wav {there}/talk -o answer.wav",
+            "The line for a device on your network: its question, and the answer in the same request:",
+            f"    curl {header}--data-binary @question.wav '{here}/talk?session=kitchen' -o answer.wav",
+            "The session keeps devices apart; name each as you like.",
         ]
     if token == PLACEHOLDER:
         lines += ["", f"{PLACEHOLDER} stands for one of server.tokens: {', '.join(server.tokens)}."]
