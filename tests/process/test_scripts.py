@@ -128,15 +128,22 @@ def test_an_unknown_option_is_refused(checkout: Path, arguments: tuple[str, ...]
     assert not (checkout / ".venv").exists()
 
 
-def test_without_python_the_line_to_install_it_is_shown(checkout: Path, tmp_path: Path) -> None:
-    """A machine with no Python that is new enough is told how to get one."""
+@pytest.mark.parametrize(
+    ("python", "missing"),
+    [("exit 1", "python3 python3-venv"), ("case $* in *ensurepip*) exit 1 ;; esac", "python3-venv")],
+    ids=["no Python", "no venv"],
+)
+def test_what_python_lacks_is_told(checkout: Path, tmp_path: Path, python: str, missing: str) -> None:
+    """Without a Python that can make a virtual environment, the line that installs it is shown."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in TOOLS:
         (tools / name).symlink_to(str(shutil.which(name)))
+    (tools / "python3").write_text(f"#!/bin/sh\n{python}\n")
+    (tools / "python3").chmod(0o755)
     refused = run(checkout, PATH=str(tools))
     assert refused.returncode == 1
-    assert "sudo apt-get install python3 python3-venv" in refused.stderr
+    assert f"    sudo apt-get install {missing}\n" in refused.stderr
 
 
 def test_a_taken_port_is_named(installed: Path, taken_port: int) -> None:
