@@ -23,6 +23,8 @@ threads = _server.threads
 timeout = 60
 graceful_timeout = int(_server.drain_timeout_s) + 10
 keepalive = 75
+# Its workers cannot be added or taken away while it runs, so nobody needs a socket in the home folder to ask for it.
+control_socket_disable = True
 loglevel = _server.log_level
 logconfig_dict = {
     "version": 1,
