@@ -26,7 +26,7 @@ class ServerConfig:
     "The address to listen on; 0.0.0.0 for all."
     port: Annotated[int, Range(0, 65535)] = 5000
     "The TCP port for everything; 0 takes a free one."
-    threads: Count = 256
+    threads: Count = 2048
     "Requests served at once, in threads; each device that waits in GET /audio holds one."
     tokens: dict[str, TokenConfig] = field(default_factory=dict)
     "Name to token; when there is one, every route but /health wants one."

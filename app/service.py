@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 
 from flask import current_app
@@ -39,6 +40,8 @@ class Service:
     metrics: Metrics
     pipeline: Pipeline
     sessions: Sessions
+    waiting_places: threading.Semaphore
+    "Requests that may wait at once; the other threads are kept for requests that bring work."
 
     def start(self) -> None:
         """Start the stage workers; returns at once, `/ready` tells when they are."""
@@ -56,7 +59,8 @@ def build_service(config: Config) -> Service:
     metrics = Metrics()
     pipeline = Pipeline(build_stages(config), metrics)
     sessions = Sessions(pipeline, metrics, config.server, config.session, config.llm.system_prompt)
-    return Service(config, metrics, pipeline, sessions)
+    threads = config.server.threads
+    return Service(config, metrics, pipeline, sessions, threading.Semaphore(max(1, threads - max(4, threads // 8))))
 
 
 def build_stages(config: Config) -> dict[str, StageSpec]:

@@ -56,7 +56,8 @@ def serve(config: dict[str, Any], environ: dict[str, str] | None = None) -> Iter
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.json")
-        path.write_text(json.dumps({**config, "server": {**config.get("server", {}), "port": port}}))
+        server = {"drain_timeout_s": 0, **config.get("server", {}), "port": port}
+        path.write_text(json.dumps({**config, "server": server}))
         log = Path(folder, "log")
         with log.open("wb") as log_file:
             process = subprocess.Popen(

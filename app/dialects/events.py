@@ -15,7 +15,7 @@ from app.conversation.events import Event
 from app.conversation.session import Session
 from app.conversation.sessions import Sessions
 from app.dialects.parameters import number
-from app.errors import Forbidden
+from app.errors import Forbidden, StageUnavailable
 from app.service import current_service
 from app.web.access import session_name
 
@@ -36,7 +36,11 @@ def events() -> Response:
         after = request.headers.get("Last-Event-ID", "")
         start = int(after) if after.isdecimal() else int(number("after", 0, 0, 1e12))
         body = _one_session(sessions.open(session_name()), start)
+    places = current_service().waiting_places
+    if not places.acquire(blocking=False):
+        raise StageUnavailable("all places for readers that wait are taken (server.threads)", retry_after_s=5.0)
     response = Response(body, content_type="text/event-stream")
+    response.call_on_close(places.release)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -53,7 +53,7 @@ def audio() -> Response:
     if flag("stream"):
         turn = session.outlet.wait_for_turn(timeout_s)
         return _nothing_yet(timeout_s) if turn is None else stream_response(session.outlet, turn, audio_format, rate)
-    claim = session.outlet.claim(timeout_s)
+    claim = _claim(session, timeout_s)
     if claim is None:
         return _nothing_yet(timeout_s)
     if claim.segment is None:
@@ -105,6 +105,17 @@ def _hear(is_polled: bool) -> tuple[Session, Turn]:
 
     turn = hear_upload(session, service.config.server.max_utterance_s, is_polled=is_polled, before=before)
     return session, turn
+
+
+def _claim(session: Session, timeout_s: float) -> Claim | None:
+    """Wait for the session's next audio, as long as there is a place for one more request that waits."""
+    places = current_service().waiting_places
+    has_place = places.acquire(blocking=False)
+    try:
+        return session.outlet.claim(timeout_s if has_place else 0)
+    finally:
+        if has_place:
+            places.release()
 
 
 def _refetch(session: Session, timeout_s: float, audio_format: str, rate: int | None) -> Response:

@@ -12,7 +12,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from app.llm.characters import Lookahead, spoken_characters
+from app.llm.characters import Lookahead, is_wide, spoken_characters
 from app.llm.markup import take_address, take_entity, take_tag, take_target
 
 _MAX_HELD = 400
@@ -251,4 +251,5 @@ class _MarkdownReader:
 
     def _letter(self, letter: str) -> Iterable[str]:
         """Return the host of an address that starts here, or as many letters as look like the start of one."""
-        return self._text(letter if self._before.isalnum() else take_address(self._source, letter))
+        is_within_word = self._before.isalnum() and not is_wide(self._before)
+        return self._text(letter if is_within_word else take_address(self._source, letter))

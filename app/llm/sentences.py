@@ -28,19 +28,19 @@ def _words(text: str) -> frozenset[str]:
 
 _NEVER_LAST = _words(
     "mr mrs ms mx dr prof st rev gen col capt cpt lt sgt maj hon pres gov sen rep messrs mme mlle mgr hr fr sr sra "
-    "srta dña ud uds ing dipl e.g i.e eg ie vs cf viz approx ca resp incl excl esp mt z.b d.h u.a o.ä s.o p.ex bzw "
+    "srta dra dña ud uds ing dipl e.g i.e eg ie vs cf viz approx ca resp incl excl esp mt z.b d.h u.a o.ä s.o p.ex bzw "
     "ggf evtl inkl zzgl sog vgl av bd núm"
 )
 _BEFORE_NUMBER = _words("no nos nr fig figs vol ch sec art p pp pg s v ver eq cap pág tel op tab abb kap ft")
 _SELDOM_LAST = _words("inc ltd co corp jr bros ph.d al jan feb mar apr aug sep sept oct nov dec")
 "These, initials and small numbers are last only before a word that sentences start with."
 _INITIALS = re.compile(r"[^\W\d_]|(?:[^\W\d_]\.)+[^\W\d_]|\d{1,2}")
-_LABEL = re.compile(r"\(?(?:(?:\d{1,3}\.)*\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})\.")
+_LABEL = re.compile(r"\(?(?:(?:\d{1,3}\.)*\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}|[一二三四五六七八九十]{1,3})\.")
 "The number of a list item, which stays with its text."
 _SENTENCE_STARTS = _words(
     "a all also an and are as at but can did do does each for from have he her here his how however i if in is it "
-    "its let many most my no not now of on once one or our please she so some such that the their then there these "
-    "they this those to we what when where which while who why will with yes you your "
+    "its just let many maybe most my next no not now of ok okay on once one or our please she so some sure such that "
+    "the their then there these they this those to we what when where which while who why will with yes you your "
     "aber als auch auf bei da das dann der die ein eine er es für ich ihr im ist ja mit nach nein sie so und von was "
     "wenn wer wie wir zu cela ce ces cette dans des elle en et il ils je la le les mais nous on pour puis si tu un une "
     "vous con de del ella ellos el ese esta este los las para pero por que se sin su uno una y yo"
@@ -72,6 +72,8 @@ class _Splitter:
         self._quote_is_open = False
         "Whether a straight quote of this paragraph was opened in an earlier piece."
         self._has_guillemets = False
+        self._has_capitals = False
+        "Some people and models write all in lower case; then a sentence may start so."
 
     def pieces(self) -> Iterator[str]:
         while self._source.peek():
@@ -83,6 +85,7 @@ class _Splitter:
             if text.count('"') % 2:
                 self._quote_is_open = not self._quote_is_open
             self._has_guillemets = self._has_guillemets or "«" in text
+            self._has_capitals = self._has_capitals or any(map(str.isupper, text))
             self._piece = []
 
     def _read_piece(self) -> None:
@@ -128,7 +131,7 @@ class _Splitter:
         is_quoted = len(piece) > stop
         if is_wide_end or is_wide(source.peek()):
             return self._ends_before_wide(run, start, is_quoted)
-        if source.peek() in "¿¡":
+        if source.peek() in "¿¡" or (source.peek().isupper() and set(run) - set(".…")):
             return True
         if source.peek() != " ":
             return False
@@ -148,7 +151,9 @@ class _Splitter:
     def _take_guillemet(self) -> None:
         """Take a French closing quote, which stands apart from the sentence that it closes."""
         source = self._source
-        if (self._has_guillemets or "«" in self._piece) and source.starts_with(" »") and not source.peek(2).isalnum():
+        if len(self._piece) + 2 > self._max_chars or not (self._has_guillemets or "«" in self._piece):
+            return
+        if source.starts_with(" »") and not source.peek(2).isalnum():
             self._piece += [source.take(), source.take()]
 
     def _ends_before_wide(self, run: str, start: int, is_quoted: bool) -> bool:
@@ -167,7 +172,9 @@ class _Splitter:
         after = self._source.peek(1)
         if after in ("", "\n"):
             return True
-        if not self._follows_new_sentence() or (dot < 16 and _LABEL.fullmatch("".join(self._piece).strip())):
+        if not self._follows_new_sentence(self._is_lower_case()) or (
+            dot < 16 and _LABEL.fullmatch("".join(self._piece).strip())
+        ):
             return False
         start = dot
         while start and self._piece[start - 1] not in _OPENERS and not _parts_words(self._piece[start - 1]):
@@ -177,13 +184,18 @@ class _Splitter:
             return False
         if word.lower() in _BEFORE_NUMBER:
             return not after.isdigit()
-        if word.lower() in _SELDOM_LAST or (_INITIALS.fullmatch(word) and not (len(word) == 1 and word.islower())):
+        if len(word) == 1 and word.islower():
+            return not after.islower() and self._source.peek(2) != "."
+        if word.lower() in _SELDOM_LAST or _INITIALS.fullmatch(word):
             return self._follows_sentence_start()
         return True
 
-    def _follows_new_sentence(self) -> bool:
+    def _is_lower_case(self) -> bool:
+        return not self._has_capitals and "".join(self._piece).islower()
+
+    def _follows_new_sentence(self, may_be_lower_case: bool = False) -> bool:
         after = self._source.peek(1)
-        return not after.islower() and after not in _GOES_ON
+        return (may_be_lower_case or not after.islower()) and after not in _GOES_ON
 
     def _follows_sentence_start(self) -> bool:
         """Say whether the next word is one that sentences start with, rather than a name or a month."""

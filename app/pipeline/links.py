@@ -69,6 +69,7 @@ class HubEnd:
 
     def __init__(self, context: SpawnContext) -> None:
         self._inbox: Queue[Envelope] = context.Queue(INBOX_CAPACITY)
+        self._inbox._ignore_epipe = True  # type: ignore[attr-defined]
         self.outbox, worker_outbox = context.Pipe(duplex=False)
         worker_life, self._life = context.Pipe(duplex=False)
         self.worker_end = WorkerEnd(self._inbox, worker_outbox, worker_life)
@@ -95,6 +96,6 @@ class HubEnd:
         self._life.close()
         self.outbox.close()
         self._inbox.cancel_join_thread()
-        self._inbox.close()
-        # Without a reader the feeder thread gets a broken pipe instead of waiting for a dead worker for ever.
+        # Without a reader the queue's feeder gets a broken pipe instead of waiting for a dead worker for ever.
         self._inbox._reader.close()  # type: ignore[attr-defined]
+        self._inbox.close()

@@ -286,6 +286,7 @@ class StagePool:
     def _end(self, worker: _Worker, job_id: int) -> None:
         job = worker.jobs.pop(job_id, None)
         if job is not None:
+            job.worker = None
             run_s = self._clock() - job.started_at_s
             self._mean_run_s += 0.2 * (run_s - self._mean_run_s)
             self._metrics.stage_run_s.labels(self.name).observe(run_s)
