@@ -5,17 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 START_TIMEOUT_S = 120.0
@@ -52,7 +53,7 @@ def serve(variant: Variant) -> Iterator[RunningService]:
     """Run a service until the block ends; what stands in the variant's server.host and server.port is not used."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    own = {"host": "127.0.0.1", "port": port, "log_level": "warning"}
+    own = {"host": "127.0.0.1", "port": port, "log_level": "warning", "drain_timeout_s": 0}
     config = {**variant.config, "server": {**variant.config.get("server", {}), **own}}
     with tempfile.TemporaryDirectory() as folder:
         path, log = Path(folder, "config.json"), Path(folder, "log")
@@ -90,12 +91,15 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) ->
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGQUIT)
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    """End the service; gunicorn's leading process alone would leave its hub behind when it is killed."""
+    with suppress(psutil.NoSuchProcess):
+        hubs = psutil.Process(process.pid).children()
+        process.terminate()
+        _, left = psutil.wait_procs([*hubs, psutil.Process(process.pid)], STOP_TIMEOUT_S)
+        for survivor in left:
+            print(f"process {survivor.pid} did not stop in {STOP_TIMEOUT_S:g} s and is killed", file=sys.stderr)
+            survivor.kill()
+    process.wait()
 
 
 def _show_log(name: str, log: Path) -> None:

@@ -170,7 +170,7 @@ async def _ask(device: Device, lock: asyncio.Lock, turn: PlayedTurn, speech: byt
     try:
         async with lock:
             await asyncio.wait_for(_take_turn(device, turn, speech), PATIENCE_S)
-    except (asyncio.TimeoutError, aiohttp.ClientError) as error:  # noqa: UP041
+    except (asyncio.TimeoutError, aiohttp.ClientError) as error:
         turn.failure = type(error).__name__
 
 
