@@ -75,10 +75,7 @@ def say() -> Response:
     service.sessions.admit()
     session = service.sessions.open(session_name())
     if request.is_json:
-        text = (request.get_json(silent=True) or {}).get("text")
-        if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_TEXT_CHARS:
-            raise BadRequest(f'the body must be {{"text": "..."}} with 1 to {MAX_TEXT_CHARS} characters')
-        turn = session.speak(text)
+        turn = session.speak(_text_to_say(request.get_json(silent=True)))
     else:
         turn = session.play(read_upload(service.config.server.max_utterance_s), SPEECH_RATE_HZ)
     return jsonify({"session": session.id, "turn": turn.id})
@@ -91,6 +88,13 @@ def show_turn(turn_id: str) -> Response:
     turn = session.turn(turn_id)
     with session.changed:
         return jsonify(_describe(turn))
+
+
+def _text_to_say(body: object) -> str:
+    text = body.get("text") if isinstance(body, dict) else None
+    if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_TEXT_CHARS:
+        raise BadRequest(f'the body must be {{"text": "..."}} with 1 to {MAX_TEXT_CHARS} characters')
+    return text
 
 
 def _hear(is_polled: bool) -> tuple[Session, Turn]:

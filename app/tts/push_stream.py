@@ -28,7 +28,8 @@ def pull_audio(push_audio: Callable[[Sink], None], lock: AbstractContextManager[
 
     def take(pcm16: bytes) -> bool:
         pieces.put(pcm16)
-        return not is_abandoned.is_set()
+        is_leaving = not threading.main_thread().is_alive()
+        return not is_abandoned.is_set() and not is_leaving
 
     def run() -> None:
         try:
@@ -41,6 +42,7 @@ def pull_audio(push_audio: Callable[[Sink], None], lock: AbstractContextManager[
             pieces.put(None)
 
     # Not a daemon: one that is killed inside the engine's callback at exit would take the process down with it.
+    # The end of the process waits for it, which is short, because `take` stops the engine then.
     threading.Thread(target=run, name="voice-tts-engine").start()
     try:
         yield from _drain(pieces)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -69,3 +71,13 @@ def test_an_error_of_the_engine_reaches_the_reader() -> None:
     assert next(pieces) == b"11"
     with pytest.raises(LookupError, match="no such phoneme"):
         next(pieces)
+
+
+def test_the_end_of_the_process_stops_the_engine() -> None:
+    """A process that ends in mid-sentence does not wait for the rest, even if the engine would never finish."""
+    code = (
+        "import itertools, threading; from app.tts.push_stream import pull_audio\n"
+        "pieces = pull_audio(lambda sink: all(sink(b'11') for _ in itertools.count()), threading.Lock())\n"
+        "next(pieces)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
