@@ -7,12 +7,22 @@ import io
 import random
 import time
 import wave
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
 
 SAMPLE_RATE_HZ = 16_000
-RETRY_WAIT_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The answer of POST /upload."""
+
+    status: int
+    turn_id: str
+    speech_s: float
+    "Length of the utterance."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,8 @@ class Fetched:
     "Monotonic time at which the request was sent."
     answered_at_s: float
     "Monotonic time at which the head of the answer was there."
+    first_byte_at_s: float
+    "Monotonic time at which the first of its body was there."
 
 
 class Device:
@@ -37,22 +49,22 @@ class Device:
         self._upload_url = f"/upload?session={session_id}"
         self._audio_url = f"/audio?session={session_id}&timeout="
 
-    async def upload(self, speech: bytes) -> tuple[int, str]:
-        """Send an utterance; return the status and the turn's id."""
-        async with self._http.post(self._upload_url, data=speech, headers={"Content-Type": "audio/wav"}) as response:
+    async def upload(self, speech: bytes | AsyncIterator[bytes], content_type: str = "audio/wav") -> Uploaded:
+        """Send an utterance, whole or as it comes."""
+        async with self._http.post(self._upload_url, data=speech, headers={"Content-Type": content_type}) as response:
             answer = await response.json()
-        return response.status, answer.get("turn", "")
+        return Uploaded(response.status, answer.get("turn", ""), answer.get("duration_s", 0.0))
 
     async def fetch(self, timeout_s: int = 30) -> Fetched:
         """Ask for the next segment or the end of a turn."""
         asked_at_s = time.monotonic()
         async with self._http.get(f"{self._audio_url}{timeout_s}") as response:
             answered_at_s = time.monotonic()
+            await response.content.readany()
+            first_byte_at_s = time.monotonic()
             await response.read()
-        headers = response.headers
-        return Fetched(
-            response.status, headers.get("X-Turn", ""), int(headers.get("X-Segment", -1)), asked_at_s, answered_at_s
-        )
+        turn_id, segment = response.headers.get("X-Turn", ""), int(response.headers.get("X-Segment", -1))
+        return Fetched(response.status, turn_id, segment, asked_at_s, answered_at_s, first_byte_at_s)
 
     async def waterfall(self, turn_id: str) -> dict[str, float]:
         """Return when each thing happened in a turn, in milliseconds after the hub opened it."""

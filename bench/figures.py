@@ -49,15 +49,18 @@ def median_of(runs: Sequence[Figures]) -> Figures:
 
 
 def report(runs: Mapping[str, Sequence[Figures]], budgets: Sequence[Budget], json_path: str | None) -> None:
-    """Print the runs of each variant side by side, and write them as JSON where that is asked for."""
+    """Print the runs of each variant, and write them as JSON where that is asked for.
+
+    Figures with a dot in their names belong to one thing among many, which the caller shows in a table of its own.
+    """
     if json_path != "-":
         for name, of_variant in runs.items():
             print(f"\n{name}: median of {len(of_variant)} runs, smallest to largest, budget")
-            print(_table(_rows(of_variant, budgets)))
+            print(table(_rows(of_variant, budgets)))
         names = list(runs)
         if len(names) > 1:
             print(f"\n{names[1]} / {names[0]} (medians of runs taken in turns)")
-            print(_table(_ratios(median_of(runs[names[0]]), median_of(runs[names[1]]))))
+            print(table(_ratios(median_of(runs[names[0]]), median_of(runs[names[1]]))))
     if json_path:
         text = json.dumps(_as_dict(runs, budgets), indent=2)
         if json_path == "-":
@@ -70,8 +73,10 @@ def _rows(runs: Sequence[Figures], budgets: Sequence[Budget]) -> list[list[str]]
     by_figure = {budget.figure: budget for budget in budgets}
     rows = []
     for name, value in median_of(runs).items():
+        if "." in name:
+            continue
         seen = [run[name] for run in runs if name in run]
-        row = [name, _number(value), f"{_number(min(seen))} … {_number(max(seen))}" if len(seen) > 1 else "", ""]
+        row = [name, number(value), f"{number(min(seen))} … {number(max(seen))}" if len(seen) > 1 else "", ""]
         if name in by_figure:
             row[3] = f"<= {by_figure[name].at_most:g}: {by_figure[name].verdict(value)}"
         rows.append(row)
@@ -80,7 +85,7 @@ def _rows(runs: Sequence[Figures], budgets: Sequence[Budget]) -> list[list[str]]
 
 def _ratios(first: Figures, second: Figures) -> list[list[str]]:
     return [
-        [name, _number(value), _number(second[name]), f"{second[name] / value:.2f} x" if value else "-"]
+        [name, number(value), number(second[name]), f"{second[name] / value:.2f} x" if value else "-"]
         for name, value in first.items()
         if name in second
     ]
@@ -101,7 +106,8 @@ def _as_dict(runs: Mapping[str, Sequence[Figures]], budgets: Sequence[Budget]) -
     return variants
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned text; the first column is left, the others are right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for name, *cells in rows:
@@ -110,5 +116,6 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a figure as it is printed."""
     return "-" if math.isnan(value) else f"{value:.0f}" if abs(value) >= 100 else f"{value:.2f}"

@@ -176,10 +176,10 @@ async def _ask(device: Device, lock: asyncio.Lock, turn: PlayedTurn, speech: byt
 
 async def _take_turn(device: Device, turn: PlayedTurn, speech: bytes) -> None:
     turn.sent_at_s = time.monotonic()
-    status, turn.turn_id = await device.upload(speech)
-    turn.uploaded_at_s = time.monotonic()
-    if status != 200:
-        turn.failure = f"upload-{status}"
+    uploaded = await device.upload(speech)
+    turn.turn_id, turn.uploaded_at_s = uploaded.turn_id, time.monotonic()
+    if uploaded.status != 200:
+        turn.failure = f"upload-{uploaded.status}"
         return
     while True:
         fetched = await device.fetch()

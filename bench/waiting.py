@@ -224,14 +224,14 @@ async def _ask(device: Device, seen: Seen, speech: bytes, load: Load, number: in
     while due_at_s < begin_at_s + load.warm_up_s + load.seconds:
         await sleep_until(due_at_s)
         try:
-            status, turn_id = await device.upload(speech)
+            uploaded = await device.upload(speech)
         except (asyncio.TimeoutError, aiohttp.ClientError) as error:
             seen.refused[f"upload_{type(error).__name__}"] += 1
         else:
-            if status == 200:
-                seen.uploads[turn_id] = (due_at_s, time.monotonic())
+            if uploaded.status == 200:
+                seen.uploads[uploaded.turn_id] = (due_at_s, time.monotonic())
             else:
-                seen.refused[f"upload_{status}"] += 1
+                seen.refused[f"upload_{uploaded.status}"] += 1
         due_at_s += chance.uniform(*load.every_s)
 
 
