@@ -22,8 +22,8 @@ _USUAL_OPERATORS = ("plus", "minus", "times", "divided by")
 _OPENERS = ("", "what is", "what's", "how much is", "calculate", "tell me", "what does")
 _ANY_OPERATOR = {spoken: name for name, forms in OPERATORS.items() for spoken in forms}
 _OPENING = re.compile(
-    r"^(?:(?:do you know |(?:can|could) you )?"
-    r"(?:what is|what's|whats|what are|what does|how much is|how much are|calculate|compute|work out|tell me) )+"
+    r"^(?:(?:can you|could you|would you|please|do you know|me|"
+    r"what is|what's|whats|what are|what does|how much is|how much are|calculate|compute|work out|tell) )+"
 )
 _CLOSING = re.compile(r"(?: (?:equal|equals|make|makes|is|be)| =)+$")
 _BINARY = re.compile(

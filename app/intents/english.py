@@ -21,25 +21,9 @@ TRAILING_FILLERS = ("please", "thanks", "thank you", "now", "um", "uh", "for me"
 POLITE_FRAMES = ("please {}", "{} please", "hey {}")
 POLITE_REQUESTS = (*POLITE_FRAMES, "could you {}", "can you {}", "could you please {}")
 REQUEST_VERBS = {
-    *(
-        "turn",
-        "switch",
-        "set",
-        "open",
-        "close",
-        "play",
-        "tell",
-        "stop",
-        "cancel",
-        "add",
-        "put",
-        "repeat",
-        "say",
-        "pause",
-    ),
-    *("start", "create", "make", "remind", "wake", "lock", "unlock", "change", "remove", "help", "resume", "skip"),
+    *("turn", "switch", "set", "open", "close", "play", "tell", "stop", "cancel", "add", "put", "repeat", "say"),
+    *("start", "pause", "create", "make", "remind", "wake", "lock", "unlock", "change", "remove", "help", "skip"),
 }
-
 
 RULES = {
     "greet": "(hello|hi|hey)",

@@ -6,19 +6,25 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from app.errors import BackendUnavailable
 from app.intents import english, home_assistant
 from app.intents.arithmetic import parse_arithmetic, sample_sums
+from app.intents.numbers import number_words
 from app.intents.sampling import Sampler
 
 ARITHMETIC = "Arithmetic"
-_MAX_WORDS = 40
+_MAX_CHARS = 300
+_MAX_FORMS = 6
 _N_SUMS = 1500
 _USUAL_WEIGHT = 4
 _POLITENESS = 0.2
 _PUNCTUATION = re.compile(r"(?<!\d)[.,](?=\d)|[.,](?!\d)|[!?;:\"“”„…()\[\]¿¡]")
+_DIGIT = re.compile(r"\d")
+_LEADING = re.compile(rf"^(?:{'|'.join(english.LEADING_FILLERS)}) ")
+_TRAILING = re.compile(rf"(?: (?:{'|'.join(english.TRAILING_FILLERS)}))+$")
 _UNSPOKEN = re.compile(r"[^\w' ]+|_")
 
 
@@ -44,20 +50,17 @@ class Grammar:
         self._slot_lists = slot_lists
         self._names_by_domain: dict[tuple[str | None, ...], Any] = {}
         self._is_english = language == "en"
-        self._fillers = _filler_pattern(english.LEADING_FILLERS, english.TRAILING_FILLERS) if self._is_english else None
 
     def parse(self, text: str) -> Intent | None:
         """Return what the text asks for, or None when it is no sentence of this grammar.
 
         Case, punctuation and polite words around the sentence do not matter; every other word does.
         """
-        text = normalise(text)
-        if text.count(" ") >= _MAX_WORDS:
+        if len(text) > _MAX_CHARS:
             return None
-        intent = self._parse_exact(text) if text else None
-        if intent is None and self._fillers is not None and (bare := self._fillers.sub("", text).strip()) != text:
-            intent = self._parse_exact(bare) if bare else None
-        return intent
+        text = normalise(text)
+        forms = islice(_bare_forms(text), _MAX_FORMS) if self._is_english else [text]
+        return next((intent for form in forms if (intent := self._parse_exact(form))), None)
 
     def sample_sentences(self, limit_per_template: int = 24, seed: int = 1) -> list[str]:
         """Return spoken sentences, lower case, numbers as words: what a recogniser should expect to hear.
@@ -73,7 +76,7 @@ class Grammar:
             sentences += self._sample_part(usual, sampler, _USUAL_WEIGHT * limit_per_template)
             sentences += sample_sums(_N_SUMS, rng)
             sentences = [_polite(sentence, rng) for sentence in sentences]
-        return [_spoken(sentence) for sentence in sentences]
+        return [_spoken(sentence) for sentence in sentences if not _DIGIT.search(sentence)]
 
     def _parse_exact(self, text: str) -> Intent | None:
         from hassil import recognize_best
@@ -172,17 +175,33 @@ def _own_part(templates: dict[str, list[str]]) -> Any:
 def _slot_lists(names: tuple[str, ...], areas: tuple[str, ...]) -> dict[str, Any]:
     from hassil.intents import TextSlotList
 
-    by_domain = [(name, name, {"domain": domain}) for name in names for domain in home_assistant.domains_of(name)]
+    by_domain = [
+        (form, name, {"domain": domain})
+        for name in names
+        for form in _name_forms(name)
+        for domain in home_assistant.domains_of(form)
+    ]
+    rooms = [(form, area) for area in areas for form in _name_forms(area)]
     return {
         "name": TextSlotList.from_tuples(by_domain, allow_template=False, name="name"),
-        "area": TextSlotList.from_strings(areas, allow_template=False, name="area"),
+        "area": TextSlotList.from_tuples(rooms, allow_template=False, name="area"),
         "floor": TextSlotList.from_strings((), name="floor"),
     }
 
 
-def _filler_pattern(leading: Iterable[str], trailing: Iterable[str]) -> re.Pattern[str]:
-    before, after = "|".join(leading), "|".join(trailing)
-    return re.compile(rf"^(?:{before})(?= )(?: (?:{before})(?= ))*|(?: (?:{after}))+$")
+def _name_forms(name: str) -> list[str]:
+    """Return how a configured name is written in a text, with figures and with number words; nothing for a blank."""
+    figures = normalise(name)
+    words = re.sub(r"\d+", lambda match: number_words(int(match[0])), figures)
+    return [form for form in dict.fromkeys((figures, words)) if form]
+
+
+def _bare_forms(text: str) -> Iterator[str]:
+    """Yield the text as it is, then without polite words in front, one by one, then without those at its end too."""
+    for form in dict.fromkeys((text, _TRAILING.sub("", text))):
+        while form:
+            yield form
+            form = rest if (rest := _LEADING.sub("", form)) != form else ""
 
 
 def _clean(value: object) -> object:

@@ -62,7 +62,7 @@ def parse_number(text: str) -> int | float | None:
     value = _parse_whole(whole.split()) if whole.strip() or not point else 0
     if value is None or not point:
         return value
-    digits = [_UNIT_VALUES.get(word, 10) for word in decimals.replace(" oh ", " zero ").split()]
+    digits = [_UNIT_VALUES.get("zero" if word == "oh" else word, 10) for word in decimals.split()]
     return float(f"{value}.{''.join(map(str, digits))}") if digits and max(digits) < 10 else None
 
 

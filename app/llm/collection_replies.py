@@ -27,13 +27,9 @@ class CollectionReplies:
     def render(self, intent: Intent, time: datetime, timers: Sequence[RunningTimer] = ()) -> str:
         """Speak the response that belongs to an intent, empty when the collection has none that can be spoken."""
         template = self._responses.get(intent.name, {}).get(intent.response or "default", "")
-        slots = {name: str(value) for name, value in intent.slots.items()}
-        known = {
-            "time": time,
-            "date": time.date(),
-            "timers": [_timer_facts(t) for t in timers],
-            "canceled": len(timers),
-        }
+        slots: dict[str, Any] = {name: str(value) for name, value in intent.slots.items()}
+        slots |= {"time": time, "date": time.date(), "timers": [_timer_facts(t) for t in timers]}
+        slots["canceled"] = len(timers)
         try:
             text = self._environment.from_string(template).render(slots=slots, state=None, query=None)
         except Exception:  # a response that wants facts of a running Home Assistant fails in any way Jinja2 can fail
