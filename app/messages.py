@@ -142,7 +142,6 @@ class StageDone(Message):
     """The job is finished; no more of it follows."""
 
     stage: str
-    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +149,5 @@ class StageFailed(Message):
     """The job could not be done; no more of it follows."""
 
     stage: str
-    backend: str
     code: str
     message: str

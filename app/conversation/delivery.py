@@ -1,0 +1,160 @@
+"""How replies leave: segments claimed one by one by pollers, or a turn read as one stream."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from app.conversation.turns import Segment, Turn
+
+
+@dataclass(eq=False, slots=True)
+class Claim:
+    """A segment, or a turn's end, that one reader is handing out; `settle` says how that went."""
+
+    turn: Turn
+    segment: Segment | None
+    "None for the end of the turn."
+    settle: Callable[[bool], None]
+    "Called once with True when the last byte was handed over, else with False."
+
+
+class Outlet:
+    """The turns of a session in the order in which pollers hear them."""
+
+    def __init__(self, changed: threading.Condition, on_delivered: Callable[[Turn, Segment], None]) -> None:
+        self._changed = changed
+        self._on_delivered = on_delivered
+        self._turns: deque[Turn] = deque()
+        self._ends_under_way: set[str] = set()
+        self._ended: deque[str] = deque(maxlen=32)
+        "Turns whose end was told, for those who waited for it too."
+
+    def add(self, turn: Turn) -> None:
+        """Put a turn at the end of the line."""
+        with self._changed:
+            self._turns.append(turn)
+            self._changed.notify_all()
+
+    def drop(self, turn: Turn) -> None:
+        """Take a turn out of the line without telling anyone of its end."""
+        with self._changed:
+            if turn in self._turns:
+                self._turns.remove(turn)
+            self._changed.notify_all()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._turns
+
+    def wait_for_turn(self, timeout_s: float) -> Turn | None:
+        """Return the turn that pollers hear now, waiting for one; None when none came in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._turns), timeout_s)
+            return self._turns[0] if self._turns else None
+
+    def claim(self, timeout_s: float) -> Claim | None:
+        """Wait for the next segment or the end of a turn; None when nothing came in time.
+
+        Of several pollers each gets another segment; the end of a turn is told to all who waited for it.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        with self._changed:
+            waited_for: Turn | None = None
+            while True:
+                if waited_for is not None and waited_for.id in self._ended:
+                    return Claim(waited_for, None, lambda delivered: None)
+                claim = self._take()
+                if claim is not None:
+                    return claim
+                waited_for = self._turns[0] if self._turns else None
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    return None
+                self._changed.wait(left_s)
+
+    def _take(self) -> Claim | None:
+        if not self._turns:
+            return None
+        turn = self._turns[0]
+        for segment in turn.waiting():
+            if segment.is_claimed:
+                continue
+            return self.claim_segment(turn, segment) if segment.is_complete else None
+        if turn.is_heard_out and turn.id not in self._ends_under_way:
+            self._ends_under_way.add(turn.id)
+            return Claim(turn, None, lambda delivered: self._settle_end(turn, delivered))
+        return None
+
+    def claim_segment(self, turn: Turn, segment: Segment) -> Claim:
+        """Hand out this very segment; one that was delivered before may be handed out again."""
+        with self._changed:
+            segment.is_claimed = True
+            turn.marks.setdefault("first_fetch", time.monotonic())
+        return Claim(turn, segment, lambda delivered: self.settle_segment(turn, segment, delivered))
+
+    def settle_segment(self, turn: Turn, segment: Segment, delivered: bool) -> None:
+        """Note that a segment was delivered, or that it is next in line again."""
+        with self._changed:
+            segment.is_claimed = False
+            if delivered and not segment.is_delivered:
+                segment.is_delivered = True
+                self._on_delivered(turn, segment)
+            self._changed.notify_all()
+
+    def _settle_end(self, turn: Turn, delivered: bool) -> None:
+        with self._changed:
+            self._ends_under_way.discard(turn.id)
+            if delivered:
+                self._close(turn)
+            self._changed.notify_all()
+
+    def _close(self, turn: Turn) -> None:
+        if turn in self._turns:
+            self._turns.remove(turn)
+            self._ended.append(turn.id)
+
+    def stream(self, turn: Turn, timeout_s: float) -> Iterator[tuple[Segment, bytes]]:
+        """Yield a turn's audio chunk by chunk, as it is made, until the turn ends.
+
+        timeout_s: how long to wait for each chunk; the turn's own watchdog ends it long before in practice.
+        """
+        while (segment := self._wait_for_segment(turn, timeout_s)) is not None:
+            delivered = False
+            try:
+                yield from ((segment, chunk) for chunk in self._chunks(segment, timeout_s))
+                delivered = True
+            finally:
+                self.settle_segment(turn, segment, delivered)
+        with self._changed:
+            if turn.is_heard_out:
+                self._close(turn)
+                self._changed.notify_all()
+
+    def _wait_for_segment(self, turn: Turn, timeout_s: float) -> Segment | None:
+        """Claim the turn's next segment as soon as it has any audio; None when the turn has no more."""
+
+        def next_segment() -> Segment | None:
+            segment = next(turn.waiting(), None)
+            return segment if segment is not None and segment.chunks and not segment.is_claimed else None
+
+        with self._changed:
+            self._changed.wait_for(lambda: next_segment() is not None or turn.is_heard_out, timeout_s)
+            segment = next_segment()
+            if segment is not None:
+                self.claim_segment(turn, segment)
+            return segment
+
+    def _chunks(self, segment: Segment, timeout_s: float) -> Iterator[bytes]:
+        position = 0
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: position < len(segment.chunks) or segment.is_settled, timeout_s)  # noqa: B023
+                if position >= len(segment.chunks):
+                    return
+                chunk = segment.chunks[position]
+            position += 1
+            yield chunk

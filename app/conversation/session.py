@@ -1,0 +1,317 @@
+"""One conversation with one device or page."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.audio.pcm import SPEECH_RATE_HZ, is_silent
+from app.config import SessionConfig
+from app.conversation.delivery import Outlet
+from app.conversation.events import (
+    Event,
+    EventLog,
+    SegmentDelivered,
+    TimersCancelled,
+    TimerSet,
+    TurnFailed,
+    TurnStarted,
+)
+from app.conversation.history import History
+from app.conversation.timers import Timers
+from app.conversation.turns import Segment, Turn
+from app.errors import RateLimited, StageUnavailable, TurnNotFound
+from app.llm.sentences import split_sentences
+from app.messages import Action, ChatMessage, Message, Prompt, Sentence, UtteranceChunk
+from app.pipeline.pipeline import Pipeline
+from app.pipeline.workers import HubJob
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenApology:
+    """What a device hears when a turn fails; rendered at start, so that it works when the voice is down."""
+
+    text: str
+    pcm16: bytes
+    sample_rate: int
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all sessions share."""
+
+    pipeline: Pipeline
+    config: SessionConfig
+    clock: Callable[[], float]
+    on_turn_open: Callable[[Turn], None]
+    on_turn_end: Callable[[Turn], None]
+    system_prompt: str = ""
+    apology: SpokenApology | None = None
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    "Told of every event of every session."
+
+
+class Session:
+    """Turns in their order, the event log, history and timers of one device.
+
+    May be used from any thread: one lock guards everything, and `changed` wakes whoever waits for it.
+    """
+
+    def __init__(self, session_id: str, around: Surroundings) -> None:
+        self.id = session_id
+        self.changed = threading.Condition(threading.RLock())
+        self.log = EventLog(session_id, self.changed, around.config.max_events, around.listeners)
+        self.outlet = Outlet(self.changed, self._on_delivered)
+        self.timers = Timers(around.config.max_timers, around.config.max_timer_s)
+        self.options: dict[str, object] = {}
+        "Settings of this session for its prompts, such as `model`."
+        self.last_used_s = around.clock()
+        self._around = around
+        self._history = History(around.config.history_turns)
+        self._turns: OrderedDict[str, Turn] = OrderedDict()
+        self._queue: deque[Turn] = deque()
+        "Turns that have not ended: the current one first, those behind it wait."
+
+    # ---- what begins a turn ---------------------------------------------------------------------------------------
+
+    def say_heard(self, pcm16: bytes, *, is_polled: bool = True) -> Turn:
+        """Answer a complete utterance: PCM16 mono at SPEECH_RATE_HZ."""
+        turn = self._new_turn("heard", is_polled)
+        turn.add_speech(pcm16, is_last=True, now_s=self._around.clock())
+        is_empty = is_silent(pcm16, SPEECH_RATE_HZ)
+        return self._enqueue(turn, lambda: turn.nothing_heard() if is_empty else [turn.utterance()])
+
+    def hear(self, *, is_polled: bool = True) -> Hearing:
+        """Answer an utterance that is still arriving."""
+        turn = self._new_turn("heard", is_polled)
+        return Hearing(self, self._enqueue(turn, lambda: [turn.utterance()]))
+
+    def say_text(self, text: str, *, is_polled: bool = True) -> Turn:
+        """Answer typed words."""
+        turn = self._new_turn("typed", is_polled)
+        turn.heard = text
+        return self._enqueue(turn, lambda: [self._prompt(turn, text)])
+
+    def speak(self, text: str) -> Turn:
+        """Say something without being asked."""
+        turn = self._new_turn("said", True)
+        return self._enqueue(turn, lambda: turn.say(list(split_sentences([text]))))
+
+    def play(self, pcm16: bytes, sample_rate: int) -> Turn:
+        """Play ready audio without being asked."""
+        turn = self._new_turn("said", True)
+        return self._enqueue(turn, lambda: turn.play(pcm16, sample_rate))
+
+    def interrupt(self, reason: str, *, is_superseded: bool = False) -> list[Turn]:
+        """Cancel the turn in progress, those that wait and what is not yet delivered; return what was cancelled.
+
+        is_superseded: another turn follows at once, so pollers are not told of the end of the old ones.
+        """
+        with self.changed:
+            cancelled = [turn for turn in self._turns.values() if not turn.is_heard_out]
+            self._queue.clear()
+            for turn in cancelled:
+                was_open = turn.end is None
+                turn.cancel(reason)
+                if is_superseded:
+                    self.outlet.drop(turn)
+                if was_open:
+                    self._after_end(turn)
+            self.changed.notify_all()
+        return cancelled
+
+    # ---- what readers ask -----------------------------------------------------------------------------------------
+
+    def turn(self, turn_id: str) -> Turn:
+        """Return a turn that is still kept; raises TurnNotFound."""
+        with self.changed:
+            if turn_id in self._turns:
+                return self._turns[turn_id]
+        kept_s = self._around.config.segments_kept_s
+        raise TurnNotFound(f"this session keeps no turn {turn_id!r}; a turn is kept for {kept_s:g} s after its end")
+
+    @property
+    def has_open_turns(self) -> bool:
+        return bool(self._queue)
+
+    def is_idle(self, now_s: float) -> bool:
+        """True when nobody would miss the session."""
+        unused_s = now_s - self.last_used_s
+        return not self._queue and not len(self.timers) and unused_s > self._around.config.idle_timeout_s
+
+    def touch(self) -> None:
+        """Note that somebody uses the session."""
+        self.last_used_s = self._around.clock()
+
+    # ---- the clock ------------------------------------------------------------------------------------------------
+
+    @property
+    def needs_clock(self) -> bool:
+        return bool(self._turns) or len(self.timers) > 0
+
+    def tick(self, now_s: float) -> None:
+        """Ring timers, end a turn that makes no progress, let go of old ones."""
+        with self.changed:
+            for timer in self.timers.due(now_s):
+                try:
+                    self.speak(f"Your {timer.name} timer is done." if timer.name else "Your timer is done.")
+                except RateLimited as error:
+                    log.warning("a timer of session %s could not ring: %s", self.id, error.code)
+            if self._queue:
+                self._check(self._queue[0], now_s)
+            kept_s = self._around.config.segments_kept_s
+            for turn in [t for t in self._turns.values() if t.end is not None and now_s - t.marks["ended"] > kept_s]:
+                del self._turns[turn.id]
+                self.outlet.drop(turn)
+                turn.let_go()
+
+    def _check(self, turn: Turn, now_s: float) -> None:
+        config = self._around.config
+        if now_s - turn.marks["started"] > config.turn_timeout_s:
+            self._fail(turn, "turn-timeout", f"the turn took longer than {config.turn_timeout_s:g} s")
+        elif now_s - turn.last_progress_s > config.stall_timeout_s:
+            self._fail(turn, "turn-stalled", f"nothing happened for {config.stall_timeout_s:g} s")
+
+    # ---- turns in their order -------------------------------------------------------------------------------------
+
+    def _new_turn(self, kind: str, is_polled: bool) -> Turn:
+        turn_id = uuid.uuid4().hex[:12]
+        return Turn(
+            turn_id, self.id, kind, is_polled, lambda fact: self.log.append(turn_id, fact), self._around.clock()
+        )
+
+    def _enqueue(self, turn: Turn, begin: Callable[[], list[Message]]) -> Turn:
+        """Put a turn in line; `begin` gives its first messages when its time has come."""
+        with self.changed:
+            if len(self._queue) > self._around.config.max_queued_turns:
+                text = f"{len(self._queue) - 1} utterances of this session wait already; fetch their replies first"
+                raise RateLimited(text)
+            self.touch()
+            turn.begin = begin
+            self._turns[turn.id] = turn
+            self._queue.append(turn)
+            self._around.on_turn_open(turn)
+            if turn.is_polled:
+                self.outlet.add(turn)
+            if self._queue[0] is turn:
+                self._start(turn)
+        return turn
+
+    def _start(self, turn: Turn) -> None:
+        turn.marks["started"] = turn.last_progress_s = self._around.clock()
+        self.log.append(turn.id, TurnStarted(turn.kind))
+        self._submit(turn, turn.begin())
+        self._settle(turn)
+
+    def _submit(self, turn: Turn, messages: list[Message]) -> None:
+        for message in messages:
+            if turn.end is not None:
+                return
+            try:
+                ticket = self._around.pipeline.submit(message, lambda job, given: self._on_message(turn, job, given))
+            except StageUnavailable as error:
+                turn.finish(TurnFailed(error.code, error.message))
+                return
+            if isinstance(message, Sentence):
+                turn.segments[message.index].ticket = ticket
+            else:
+                turn.tickets.append(ticket)
+
+    def _on_message(self, turn: Turn, job: HubJob, message: Message) -> None:
+        """Take what a stage gives; called from the pipeline's thread."""
+        with self.changed:
+            turn.last_progress_s = self._around.clock()
+            if isinstance(message, Action):
+                self._act(turn, message)
+            else:
+                self._submit(turn, turn.receive(job, message, lambda heard: self._prompt(turn, heard)))
+                self._settle(turn)
+
+    def _settle(self, turn: Turn) -> None:
+        """Do once what follows a turn's end."""
+        if turn.end is not None and "ended" not in turn.marks:
+            self._after_end(turn)
+
+    def _after_end(self, turn: Turn) -> None:
+        turn.marks["ended"] = self._around.clock()
+        if isinstance(turn.end, TurnFailed):
+            log.warning("turn %s of session %s failed: %s: %s", turn.id, self.id, turn.end.code, turn.end.message)
+            if (apology := self._around.apology) is not None:
+                turn.apologise(apology.text, apology.pcm16, apology.sample_rate)
+        self._history.add(turn)
+        self._around.on_turn_end(turn)
+        self.changed.notify_all()
+        if turn in self._queue:
+            self._queue.remove(turn)
+            if self._queue and "started" not in self._queue[0].marks:
+                self._start(self._queue[0])
+
+    def _fail(self, turn: Turn, code: str, message: str) -> None:
+        turn.finish(TurnFailed(code, message))
+        self._settle(turn)
+
+    def _act(self, turn: Turn, action: Action) -> None:
+        name = str(action.arguments.get("name", ""))
+        if turn.end is not None:
+            return
+        if action.name == "set-timer":
+            duration_s = float(str(action.arguments["duration_s"]))
+            if self.timers.set(name, duration_s, self._around.clock()):
+                self.log.append(turn.id, TimerSet(name, duration_s))
+        elif action.name == "cancel-timers":
+            self.log.append(turn.id, TimersCancelled(self.timers.cancel(name)))
+        else:
+            log.error("the reply asks for an action %r that is not known", action.name)
+
+    def _prompt(self, turn: Turn, heard: str) -> Prompt:
+        now_s = turn.marks["prompt"] = self._around.clock()
+        system = [ChatMessage("system", self._around.system_prompt)] if self._around.system_prompt else []
+        messages = (*system, *self._history.messages(), ChatMessage("user", heard))
+        return Prompt(turn.header, messages, self.timers.running(now_s), self._history.last_reply, dict(self.options))
+
+    def _on_delivered(self, turn: Turn, segment: Segment) -> None:
+        self.log.append(turn.id, SegmentDelivered(segment.index))
+
+    # ---- speech that is still arriving ----------------------------------------------------------------------------
+
+    def feed(self, turn: Turn, pcm16: bytes, is_last: bool) -> None:
+        """Add speech to a turn whose utterance is still arriving."""
+        with self.changed:
+            now_s = turn.last_progress_s = self._around.clock()
+            turn.add_speech(pcm16, is_last, now_s)
+            for ticket in turn.tickets:
+                ticket.feed(UtteranceChunk(turn.header, pcm16, is_last))
+
+    def forget(self, turn: Turn, reason: str) -> None:
+        """End a turn that nobody will ask for, because its upload broke off."""
+        with self.changed:
+            self.outlet.drop(turn)
+            turn.cancel(reason)
+            self._settle(turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """An utterance that is still arriving."""
+
+    session: Session
+    turn: Turn
+
+    def feed(self, pcm16: bytes) -> None:
+        """Add speech: PCM16 mono at SPEECH_RATE_HZ, any length."""
+        if pcm16:
+            self.session.feed(self.turn, pcm16, is_last=False)
+
+    def finish(self, pcm16: bytes = b"") -> None:
+        """Say that the utterance is complete."""
+        self.session.feed(self.turn, pcm16, is_last=True)
+
+    def abandon(self, reason: str) -> None:
+        """Forget the utterance: it will never be complete."""
+        self.session.forget(self.turn, reason)

@@ -1,0 +1,344 @@
+"""One turn: an utterance (or typed words) and its reply, as a state machine without threads, processes or clock.
+
+Every method expects its session's lock to be held.  `receive` takes what the stages give and returns what they do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from app.audio.pcm import SPEECH_RATE_HZ, duration_s
+from app.conversation.events import (
+    AnalysisReady,
+    Fact,
+    FinalTranscript,
+    PartialTranscript,
+    SegmentReady,
+    SentenceReady,
+    SentenceSkipped,
+    SpeechReady,
+    StageTrouble,
+    TurnCancelled,
+    TurnDone,
+    TurnEnd,
+    TurnFailed,
+)
+from app.messages import (
+    Analysis,
+    Header,
+    Mark,
+    Message,
+    Prompt,
+    Sentence,
+    SpeechChunk,
+    StageDone,
+    StageFailed,
+    Transcript,
+    Utterance,
+)
+from app.pipeline.pipeline import Ticket
+from app.pipeline.workers import HubJob, Redone
+
+
+@dataclass(eq=False, slots=True)
+class Segment:
+    """The audio of one sentence, as it grows and as it is handed out."""
+
+    index: int
+    text: str
+    chunks: list[bytes] = field(default_factory=list)
+    sample_rate: int = 0
+    is_complete: bool = False
+    is_skipped: bool = False
+    is_claimed: bool = False
+    "A reader is handing it out."
+    is_delivered: bool = False
+    ticket: Ticket | None = None
+    _bytes_to_drop: int = 0
+
+    @property
+    def pcm16(self) -> bytes:
+        return b"".join(self.chunks)
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(map(len, self.chunks))
+
+    @property
+    def is_settled(self) -> bool:
+        """True when no more audio will come."""
+        return self.is_complete or self.is_skipped
+
+    @property
+    def was_begun(self) -> bool:
+        """True when the device has heard or is hearing it."""
+        return self.is_delivered or self.is_claimed
+
+    def begin_again(self) -> None:
+        """Expect the sentence anew: what is already there is kept, and the new take is joined behind it."""
+        self._bytes_to_drop = self.n_bytes
+
+    def add(self, pcm16: bytes, sample_rate: int) -> bytes:
+        """Append audio and return the part that is new."""
+        if self.chunks and sample_rate != self.sample_rate:
+            # Another voice speaks the second take: the two cannot be joined.
+            if self.was_begun:
+                return b""
+            self.chunks.clear()
+            self._bytes_to_drop = 0
+        dropped = min(self._bytes_to_drop, len(pcm16))
+        self._bytes_to_drop -= dropped
+        new = pcm16[dropped:]
+        if new:
+            self.chunks.append(new)
+            self.sample_rate = sample_rate
+        return new
+
+
+class Turn:
+    """One utterance and its reply; ends in exactly one of TurnDone, TurnFailed, TurnCancelled."""
+
+    def __init__(
+        self,
+        turn_id: str,
+        session_id: str,
+        kind: str,
+        is_polled: bool,
+        record: Callable[[Fact], None],
+        now_s: float,
+    ) -> None:
+        self.id = turn_id
+        self.session_id = session_id
+        self.kind = kind
+        "`heard`, `typed` or `said`."
+        self.is_polled = is_polled
+        "GET /audio takes its segments; otherwise the request that began it does."
+        self.generation = 0
+        self.begin: Callable[[], list[Message]] = list
+        "Gives the first messages when the turn's time has come."
+        self.end: TurnEnd | None = None
+        self.segments: list[Segment] = []
+        self.heard = ""
+        "The user's words."
+        self.heard_s = 0.0
+        "Length of the utterance, in seconds."
+        self.marks: dict[str, float] = {"received": now_s}
+        self.last_progress_s = now_s
+        self.tickets: list[Ticket] = []
+        self._record = record
+        self._speech: list[bytes] = []
+        self._speech_is_complete = False
+        self._reply_is_complete = False
+
+    # ---- what begins a turn ---------------------------------------------------------------------------------------
+
+    @property
+    def header(self) -> Header:
+        return Header(self.session_id, self.id, self.generation)
+
+    def add_speech(self, pcm16: bytes, is_last: bool, now_s: float) -> None:
+        """Keep speech until the turn starts; from then on it goes straight to the stages."""
+        if "started" not in self.marks:
+            self._speech.append(pcm16)
+            self._speech_is_complete = is_last
+        self.heard_s += duration_s(pcm16, SPEECH_RATE_HZ)
+        if is_last:
+            self.marks["uploaded"] = now_s
+
+    def utterance(self) -> Utterance:
+        """Return the speech that has arrived so far, for the stages."""
+        speech = b"".join(self._speech)
+        self._speech.clear()
+        return Utterance(self.header, speech, self._speech_is_complete)
+
+    def nothing_heard(self) -> list[Message]:
+        """End the turn, since its utterance is silent."""
+        self._record(FinalTranscript(""))
+        self.finish(TurnDone())
+        return []
+
+    def say(self, texts: list[str]) -> list[Message]:
+        """Say these sentences, with nobody asking."""
+        self._reply_is_complete = True
+        messages = [m for i, text in enumerate(texts) for m in self._on_sentence(Sentence(self.header, i, text))]
+        self._end_when_spoken()
+        return messages
+
+    def play(self, pcm16: bytes, sample_rate: int) -> list[Message]:
+        """Play ready audio, with nobody asking."""
+        self._reply_is_complete = True
+        self._add_ready_segment("", pcm16, sample_rate)
+        self._end_when_spoken()
+        return []
+
+    # ---- what the stages give -------------------------------------------------------------------------------------
+
+    def receive(self, job: HubJob, message: Message, make_prompt: Callable[[str], Prompt]) -> list[Message]:
+        """Take one message of a job and return what is to be submitted next.  Actions are the session's business."""
+        if isinstance(message, Analysis):
+            self._record(AnalysisReady(message.analyser, message.scores))
+            return []
+        if isinstance(message, (StageDone, StageFailed)) and message.stage == "analysis":
+            if isinstance(message, StageFailed):
+                self._record(StageTrouble("analysis", message.code))
+            return []
+        if self.end is not None or message.header.generation != self.generation:
+            return []
+        follow_ups: list[Message] = []
+        match message:
+            case Transcript(is_final=False, text=text):
+                self._record(PartialTranscript(text))
+            case Transcript():
+                follow_ups = self._on_final_transcript(message, make_prompt)
+            case Sentence():
+                follow_ups = self._on_sentence(message)
+            case SpeechChunk():
+                self._on_speech(message)
+            case Mark(name=name):
+                self.marks.setdefault(name, message.header.created_at_s)
+            case Redone(stage=stage):
+                self._on_redone(stage, job)
+            case StageDone(stage=stage):
+                self._on_done(stage, job)
+            case StageFailed():
+                self._on_failed(message, job)
+        return follow_ups
+
+    def _on_final_transcript(self, transcript: Transcript, make_prompt: Callable[[str], Prompt]) -> list[Message]:
+        self.heard = transcript.text
+        self.marks["transcript"] = transcript.header.created_at_s
+        self._record(FinalTranscript(transcript.text, transcript.language))
+        if not transcript.text:
+            self.finish(TurnDone())
+            return []
+        return [make_prompt(transcript.text)]
+
+    def _on_sentence(self, sentence: Sentence) -> list[Message]:
+        self.marks.setdefault("first_sentence", sentence.header.created_at_s)
+        if sentence.index < len(self.segments):
+            # The reply is written a second time.  What was heard of the first must be its beginning.
+            if self.segments[sentence.index].text != sentence.text:
+                self.finish(TurnFailed("stage-died", "the reply was lost after its beginning had been heard"))
+            return []
+        self.segments.append(Segment(sentence.index, sentence.text))
+        self._record(SentenceReady(sentence.index, sentence.text))
+        return [sentence]
+
+    def _on_speech(self, chunk: SpeechChunk) -> None:
+        segment = self.segments[chunk.sentence_index]
+        new = segment.add(chunk.pcm16, chunk.sample_rate)
+        if new:
+            self.marks.setdefault("first_speech", chunk.header.created_at_s)
+            self._record(SpeechReady(segment.index, len(segment.chunks) - 1, len(new)))
+
+    def _on_redone(self, stage: str, job: HubJob) -> None:
+        self._record(StageTrouble(stage, "stage-died"))
+        if stage == "tts" and isinstance(job.message, Sentence):
+            self.segments[job.message.index].begin_again()
+        elif stage == "llm":
+            n_kept = max((segment.index + 1 for segment in self.segments if segment.was_begun), default=0)
+            for segment in self.segments[n_kept:]:
+                if segment.ticket is not None:
+                    segment.ticket.cancel()
+            del self.segments[n_kept:]
+
+    def _on_done(self, stage: str, job: HubJob) -> None:
+        if stage == "llm":
+            self._reply_is_complete = True
+        elif stage == "tts" and isinstance(job.message, Sentence):
+            segment = self.segments[job.message.index]
+            if segment.chunks:
+                segment.is_complete = True
+                self._record(SegmentReady(segment.index, round(duration_s(segment.pcm16, segment.sample_rate), 3)))
+            else:
+                self._skip(segment, "no-audio")
+        elif stage == "stt" and "transcript" not in self.marks:
+            self.finish(TurnFailed("no-transcript", "speech recognition ended without a transcript"))
+        self._end_when_spoken()
+
+    def _on_failed(self, failure: StageFailed, job: HubJob) -> None:
+        if failure.stage == "tts" and isinstance(job.message, Sentence):
+            self._skip(self.segments[job.message.index], failure.code)
+            self._end_when_spoken()
+        else:
+            self.finish(TurnFailed(failure.code, failure.message))
+
+    def _skip(self, segment: Segment, code: str) -> None:
+        # What is already being heard is ended where it is; nothing else of the sentence is kept.
+        segment.is_complete = segment.was_begun and bool(segment.chunks)
+        segment.is_skipped = not segment.is_complete
+        self._record(SentenceSkipped(segment.index, code))
+
+    def _end_when_spoken(self) -> None:
+        if self.end is not None or not self._reply_is_complete or not all(s.is_settled for s in self.segments):
+            return
+        if self.segments and all(segment.is_skipped for segment in self.segments):
+            self.finish(TurnFailed("not-spoken", "no sentence of the reply could be spoken"))
+        else:
+            self.finish(TurnDone())
+
+    # ---- the end --------------------------------------------------------------------------------------------------
+
+    def finish(self, end: TurnEnd) -> None:
+        """End the turn, once; work that is still under way is dropped."""
+        if self.end is not None:
+            return
+        self.end = end
+        for segment in self.segments:
+            if not segment.is_settled:
+                segment.is_complete = segment.was_begun and bool(segment.chunks)
+                segment.is_skipped = not segment.is_complete
+        if not isinstance(end, TurnDone):
+            self.generation += 1
+            for ticket in [*self.tickets, *(s.ticket for s in self.segments if s.ticket is not None)]:
+                ticket.cancel()
+        self.tickets.clear()
+        self._speech.clear()
+        self._record(end)
+
+    def cancel(self, reason: str) -> None:
+        """End the turn before its reply is complete, and drop what was not yet delivered."""
+        for segment in self.segments:
+            if not segment.was_begun:
+                segment.is_skipped, segment.is_complete = True, False
+        self.finish(TurnCancelled(reason))
+
+    def apologise(self, text: str, pcm16: bytes, sample_rate: int) -> None:
+        """Give a failed turn something to hear."""
+        self._add_ready_segment(text, pcm16, sample_rate)
+
+    def let_go(self) -> None:
+        """Drop the audio; what was never delivered counts as not heard."""
+        for segment in self.segments:
+            segment.is_skipped = segment.is_skipped or not segment.is_delivered
+            segment.chunks.clear()
+
+    def _add_ready_segment(self, text: str, pcm16: bytes, sample_rate: int) -> None:
+        segment = Segment(len(self.segments), text, [pcm16], sample_rate, is_complete=True)
+        self.segments.append(segment)
+        self._record(SentenceReady(segment.index, text))
+        self._record(SegmentReady(segment.index, round(duration_s(pcm16, sample_rate), 3)))
+
+    # ---- what readers ask -----------------------------------------------------------------------------------------
+
+    @property
+    def spoken_text(self) -> str:
+        """What was or will be heard of the reply."""
+        return " ".join(segment.text for segment in self.segments if not segment.is_skipped)
+
+    def waiting(self) -> Iterator[Segment]:
+        """Yield the segments that are not yet delivered, in order."""
+        return (s for s in self.segments if not s.is_skipped and not s.is_delivered)
+
+    @property
+    def is_heard_out(self) -> bool:
+        """True when the turn has ended and everything it said was delivered."""
+        return self.end is not None and next(self.waiting(), None) is None
+
+    def waterfall(self) -> dict[str, float]:
+        """Return when each thing happened, in milliseconds after the upload began."""
+        start_s = self.marks["received"]
+        return {
+            name: round((at_s - start_s) * 1000, 2) for name, at_s in sorted(self.marks.items(), key=lambda m: m[1])
+        }

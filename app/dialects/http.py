@@ -1,0 +1,160 @@
+"""The HTTP dialect: what thin devices rely on."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+
+from app.audio.pcm import SPEECH_RATE_HZ
+from app.conversation.delivery import Claim
+from app.conversation.events import TurnFailed
+from app.conversation.session import Session
+from app.conversation.turns import Turn
+from app.dialects.parameters import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, flag, number, reply_format, reply_rate
+from app.dialects.replies import end_response, segment_response, stream_response
+from app.dialects.uploads import hear_upload, read_upload
+from app.errors import BadRequest, SegmentNotFound
+from app.service import current_service
+from app.web.access import session_name
+
+blueprint = Blueprint("http", __name__)
+MAX_TEXT_CHARS = 4_000
+
+
+@blueprint.post("/upload")
+def upload() -> Response:
+    """Take one utterance; its reply is fetched with GET /audio."""
+    session, turn = _hear(is_polled=True)
+    return jsonify(
+        {
+            "session": session.id,
+            "turn": turn.id,
+            "duration_s": round(turn.heard_s, 3),
+            "audio_url": f"/audio?session={session.id}" if request.args.get("session") else "/audio",
+        }
+    )
+
+
+@blueprint.post("/talk")
+def talk() -> Response:
+    """Take one utterance and answer with its reply, streamed while it is being made."""
+    audio_format, rate = reply_format(), reply_rate()
+    session, turn = _hear(is_polled=False)
+    return stream_response(session.outlet, turn, audio_format, rate)
+
+
+@blueprint.get("/audio")
+def audio() -> Response:
+    """Give the next sentence of the reply (200), its end (204), or say that nothing came in time (404)."""
+    timeout_s = number("timeout", DEFAULT_TIMEOUT_S, 0, MAX_TIMEOUT_S)
+    audio_format, rate = reply_format(), reply_rate()
+    session = current_service().sessions.open(session_name())
+    if "turn" in request.args and "segment" in request.args:
+        return _refetch(session, timeout_s, audio_format, rate)
+    if flag("stream"):
+        turn = session.outlet.wait_for_turn(timeout_s)
+        return _nothing_yet(timeout_s) if turn is None else stream_response(session.outlet, turn, audio_format, rate)
+    claim = _claim(session, timeout_s)
+    if claim is None:
+        return _nothing_yet(timeout_s)
+    if claim.segment is None:
+        return end_response(claim)
+    return segment_response(claim, claim.segment, audio_format, rate)
+
+
+@blueprint.post("/interrupt")
+def interrupt() -> Response:
+    """Cancel the turn in progress and drop what was not yet delivered."""
+    session = current_service().sessions.find(session_name())
+    return jsonify({"session": session.id, "cancelled": [turn.id for turn in session.interrupt("interrupted")]})
+
+
+@blueprint.post("/say")
+def say() -> Response:
+    """Let the device's speaker say a text or play a sound: a turn without a question."""
+    service = current_service()
+    service.sessions.admit()
+    session = service.sessions.open(session_name())
+    if request.is_json:
+        turn = session.speak(_text_to_say(request.get_json(silent=True)))
+    else:
+        turn = session.play(read_upload(service.config.server.max_utterance_s), SPEECH_RATE_HZ)
+    return jsonify({"session": session.id, "turn": turn.id})
+
+
+@blueprint.get("/turns/<turn_id>")
+def show_turn(turn_id: str) -> Response:
+    """Show one turn: what was said, what became of it, and when each thing happened."""
+    session = current_service().sessions.find(session_name())
+    turn = session.turn(turn_id)
+    with session.changed:
+        return jsonify(_describe(turn))
+
+
+def _text_to_say(body: object) -> str:
+    text = body.get("text") if isinstance(body, dict) else None
+    if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_TEXT_CHARS:
+        raise BadRequest(f'the body must be {{"text": "..."}} with 1 to {MAX_TEXT_CHARS} characters')
+    return text
+
+
+def _hear(is_polled: bool) -> tuple[Session, Turn]:
+    service = current_service()
+    service.sessions.admit()
+    session = service.sessions.open(session_name())
+    interrupts = flag("interrupt")
+
+    def before() -> None:
+        if interrupts:
+            session.interrupt("new-utterance", is_superseded=True)
+
+    turn = hear_upload(session, service.config.server.max_utterance_s, is_polled=is_polled, before=before)
+    return session, turn
+
+
+def _claim(session: Session, timeout_s: float) -> Claim | None:
+    """Wait for the session's next audio, as long as there is a place for one more request that waits."""
+    places = current_service().waiting_places
+    has_place = places.acquire(blocking=False)
+    try:
+        return session.outlet.claim(timeout_s if has_place else 0)
+    finally:
+        if has_place:
+            places.release()
+
+
+def _refetch(session: Session, timeout_s: float, audio_format: str, rate: int | None) -> Response:
+    """Give a segment again, for a device that lost the connection."""
+    turn = session.turn(request.args["turn"])
+    index = int(number("segment", 0, 0, 1e6))
+    with session.changed:
+        session.changed.wait_for(
+            lambda: turn.end is not None or any(s.index == index and s.is_settled for s in turn.segments), timeout_s
+        )
+        segment = next((s for s in turn.segments if s.index == index and s.is_complete and s.chunks), None)
+        if segment is None:
+            raise SegmentNotFound(f"turn {turn.id} has no segment {index} to play")
+        claim: Claim = session.outlet.claim_segment(turn, segment)
+    return segment_response(claim, segment, audio_format, rate)
+
+
+def _nothing_yet(timeout_s: float) -> Response:
+    response = jsonify({"error": {"code": "nothing-yet", "message": f"no audio came in {timeout_s:g} s; ask again"}})
+    response.status_code = 404
+    return response
+
+
+def _describe(turn: Turn) -> dict[str, object]:
+    end = turn.end
+    return {
+        "turn": turn.id,
+        "session": turn.session_id,
+        "kind": turn.kind,
+        "state": "open" if end is None else type(end).__name__.removeprefix("Turn").lower(),
+        **({"error": {"code": end.code, "message": end.message}} if isinstance(end, TurnFailed) else {}),
+        "heard": turn.heard,
+        "segments": [
+            {"index": s.index, "text": s.text, "skipped": s.is_skipped, "delivered": s.is_delivered}
+            for s in turn.segments
+        ],
+        "waterfall_ms": turn.waterfall(),
+    }

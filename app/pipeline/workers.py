@@ -1,0 +1,369 @@
+"""The workers of one stage: start, watch, restart, stop, and who does which job."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from multiprocessing.process import BaseProcess
+
+from app.errors import StageUnavailable
+from app.messages import Header, Message, StageDone, StageFailed, Utterance, UtteranceChunk
+from app.metrics import Metrics
+from app.pipeline.links import HubEnd, WorkerEnd
+from app.stage import Control, Stage, run_worker
+
+log = logging.getLogger(__name__)
+
+Sink = Callable[["HubJob", Message], None]
+"""Takes what a job gives; called from the pipeline's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redone(Message):
+    """The hub's own word: the job begins again on another worker; what it gave before will be given anew."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """How many workers a stage has, and how patient the hub is with them."""
+
+    workers: int = 1
+    concurrency: int = 1
+    "Jobs at once in one worker."
+    max_queue: int = 256
+    max_attempts: int = 3
+    "A job that was lost with this many workers is given up: it may be what kills them."
+    first_restart_wait_s: float = 0.0
+    max_restart_wait_s: float = 30.0
+    healthy_after_s: float = 30.0
+    "A worker that lived this long is restarted at once when it dies."
+    ping_every_s: float = 5.0
+    pong_timeout_s: float = 60.0
+    "Recognisers hold the interpreter for seconds; a worker silent for longer than this is killed."
+    stop_timeout_s: float = 3.0
+
+
+@dataclass(eq=False)
+class HubJob:
+    """A job as the hub sees it: all that is needed to do it again."""
+
+    id: int
+    message: Message
+    sink: Sink
+    submitted_at_s: float
+    started_at_s: float = 0.0
+    attempt: int = 0
+    "0 while it has never been lost."
+    chunks: list[UtteranceChunk] = field(default_factory=list)
+    worker: _Worker | None = None
+
+    @property
+    def header(self) -> Header:
+        return self.message.header
+
+    def whole_message(self) -> Message:
+        """Return the message with all speech that has arrived for it."""
+        if not self.chunks or not isinstance(self.message, Utterance):
+            return self.message
+        speech = b"".join([self.message.pcm16, *(chunk.pcm16 for chunk in self.chunks)])
+        return replace(self.message, pcm16=speech, is_complete=self.is_complete)
+
+    @property
+    def is_complete(self) -> bool:
+        if self.chunks and self.chunks[-1].is_last:
+            return True
+        return not isinstance(self.message, Utterance) or self.message.is_complete
+
+
+class _Worker:
+    """One process and the way to it."""
+
+    def __init__(self, process: BaseProcess, link: HubEnd, started_at_s: float) -> None:
+        self.process = process
+        self.link = link
+        self.started_at_s = started_at_s
+        self.ready = False
+        self.jobs: dict[int, HubJob] = {}
+        self.pinged_at_s: float | None = None
+        self.heard_at_s = started_at_s
+        self.failure = ""
+
+
+class StagePool:
+    """The workers of one stage and the jobs that wait for them.
+
+    `submit`, `feed` and `cancel` may be called from any thread; everything else belongs to the pipeline's thread.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        settings: PoolSettings,
+        metrics: Metrics,
+        streams: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = stage.name
+        self.settings = settings
+        self.workers: list[_Worker] = []
+        self.failure = ""
+        "Why the last worker could not load; empty when one could."
+        self._stage = stage
+        self._streams = streams
+        self._metrics = metrics
+        self._clock = clock
+        self._context = multiprocessing.get_context("spawn")
+        self._lock = threading.RLock()
+        self._ids = itertools.count(1)
+        self._pending: deque[HubJob] = deque()
+        self._jobs: dict[int, HubJob] = {}
+        self._mean_run_s = 0.0
+        self._deaths = 0
+        self._restart_at_s: list[float] = []
+        self._stopping = False
+
+    # ---- any thread -----------------------------------------------------------------------------------------------
+
+    def submit(self, message: Message, sink: Sink) -> HubJob:
+        """Queue a job; raises StageUnavailable when too many wait already."""
+        with self._lock:
+            if self._stopping or len(self._pending) >= self.settings.max_queue:
+                raise StageUnavailable(f"{len(self._pending)} jobs wait for the {self.name} stage; try again soon")
+            job = HubJob(next(self._ids), message, sink, self._clock())
+            self._jobs[job.id] = job
+            self._pending.append(job)
+            self._assign()
+        return job
+
+    def feed(self, job: HubJob, chunk: UtteranceChunk) -> None:
+        """Add speech to a job whose utterance is still arriving."""
+        with self._lock:
+            if job.id not in self._jobs:
+                return
+            job.chunks.append(chunk)
+            if job.worker is not None:
+                self._tell(job.worker, job.id, chunk)
+            elif chunk.is_last:
+                self._assign()
+
+    def cancel(self, job: HubJob) -> None:
+        """Forget a job: nothing of it is delivered any more, and its worker turns to other work."""
+        with self._lock:
+            if self._jobs.pop(job.id, None) is None:
+                return
+            if job.worker is None:
+                self._pending.remove(job)
+                self._observe_queue()
+                return
+            # The worker keeps its place until it says that the job has ended.
+            self._tell(job.worker, job.id, Control.CANCEL)
+
+    def expected_wait_s(self) -> float:
+        """Guess how long a job that came now would wait."""
+        with self._lock:
+            places = max(1, sum(w.ready for w in self.workers)) * self.settings.concurrency
+            return len(self._pending) * self._mean_run_s / places
+
+    @property
+    def is_ready(self) -> bool:
+        return any(worker.ready for worker in self.workers)
+
+    def status(self) -> dict[str, object]:
+        """Return plain figures for /health."""
+        with self._lock:
+            return {
+                "workers_ready": sum(worker.ready for worker in self.workers),
+                "workers": self.settings.workers,
+                "queued": len(self._pending),
+                "running": sum(len(worker.jobs) for worker in self.workers),
+                **({"failure": self.failure} if self.failure else {}),
+            }
+
+    # ---- the pipeline's thread ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all workers."""
+        for _ in range(self.settings.workers):
+            self._start_worker()
+
+    def on_readable(self, worker: _Worker) -> None:
+        """Take one message from a worker, or notice its death."""
+        try:
+            job_id, message = worker.link.receive()
+        except (EOFError, OSError):
+            self._bury(worker)
+            return
+        worker.heard_at_s, worker.pinged_at_s = self._clock(), None
+        if message is Control.READY:
+            worker.ready, self.failure = True, ""
+            log.info("%s worker %d is ready", self.name, worker.process.pid)
+            with self._lock:
+                self._assign()
+        elif job_id == 0 and isinstance(message, StageFailed):
+            worker.failure = message.message
+        elif isinstance(message, Message):
+            self._deliver(worker, job_id, message)
+
+    def tick(self) -> None:
+        """Restart what is due, and kill workers that hang."""
+        now_s = self._clock()
+        with self._lock:
+            due = [at_s for at_s in self._restart_at_s if at_s <= now_s]
+            self._restart_at_s = [at_s for at_s in self._restart_at_s if at_s > now_s]
+        if not self._stopping:
+            for _ in due:
+                self._start_worker()
+        for worker in self.workers:
+            self._check(worker, now_s)
+
+    def stop(self) -> None:
+        """Ask all workers to leave, then make them."""
+        self._stopping = True
+        for worker in self.workers:
+            worker.link.send(0, Control.STOP)
+        deadline_s = time.monotonic() + self.settings.stop_timeout_s
+        for worker in self.workers:
+            worker.process.join(max(0.0, deadline_s - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.link.close()
+        self.workers.clear()
+
+    def _start_worker(self) -> None:
+        link = HubEnd(self._context)
+        process = self._context.Process(
+            target=_worker_main,
+            name=f"voice-{self.name}",
+            args=(self._stage, link.worker_end, self.settings.concurrency, logging.getLogger().level),
+            daemon=True,
+        )
+        process.start()
+        link.started()
+        with self._lock:
+            self.workers.append(_Worker(process, link, self._clock()))
+
+    def _assign(self) -> None:
+        """Give waiting jobs to workers with a free place; the lock is held."""
+        now_s = self._clock()
+        for job in list(self._pending):
+            if not job.is_complete and not self._streams:
+                continue
+            free = [w for w in self.workers if w.ready and len(w.jobs) < self.settings.concurrency]
+            if not free:
+                break
+            worker = min(free, key=lambda w: len(w.jobs))
+            self._pending.remove(job)
+            job.worker, job.started_at_s = worker, now_s
+            worker.jobs[job.id] = job
+            self._tell(worker, job.id, job.whole_message())
+            self._metrics.stage_wait_s.labels(self.name).observe(now_s - job.submitted_at_s)
+        self._observe_queue()
+
+    def _tell(self, worker: _Worker, job_id: int, message: Message | Control) -> None:
+        if not worker.link.send(job_id, message):
+            log.error("%s worker %s takes no messages and is killed", self.name, worker.process.pid)
+            worker.process.kill()
+
+    def _deliver(self, worker: _Worker, job_id: int, message: Message) -> None:
+        with self._lock:
+            is_end = isinstance(message, (StageDone, StageFailed))
+            if is_end:
+                self._end(worker, job_id)
+            job = self._jobs.pop(job_id, None) if is_end else self._jobs.get(job_id)
+        if job is not None:
+            job.sink(job, message)
+
+    def _end(self, worker: _Worker, job_id: int) -> None:
+        job = worker.jobs.pop(job_id, None)
+        if job is not None:
+            job.worker = None
+            run_s = self._clock() - job.started_at_s
+            self._mean_run_s += 0.2 * (run_s - self._mean_run_s)
+            self._metrics.stage_run_s.labels(self.name).observe(run_s)
+        self._assign()
+
+    def _bury(self, worker: _Worker) -> None:
+        """Clean up after a dead worker, plan its successor and save its jobs."""
+        worker.process.join(1.0)
+        worker.process.kill()
+        with self._lock:
+            self.workers.remove(worker)
+            worker.link.close()
+            lost = [self._jobs[i] for i in worker.jobs if i in self._jobs]
+            given_up = [job for job in lost if job.attempt + 1 >= self.settings.max_attempts]
+            for job in given_up:
+                del self._jobs[job.id]
+            if not self._stopping:
+                self._plan_restart(worker)
+        again = [job for job in lost if job not in given_up]
+        for job in again:
+            job.attempt, job.worker = job.attempt + 1, None
+            job.sink(job, Redone(job.header, self.name))
+        with self._lock:
+            self._pending.extendleft(reversed([job for job in again if job.id in self._jobs]))
+            self._assign()
+        for job in given_up:
+            text = f"the {self.name} worker died {job.attempt + 1} times at this work"
+            job.sink(job, StageFailed(job.header, self.name, "stage-died", text))
+
+    def _plan_restart(self, worker: _Worker) -> None:
+        now_s = self._clock()
+        healthy = worker.ready and now_s - worker.started_at_s >= self.settings.healthy_after_s
+        self._deaths = 0 if healthy else self._deaths + 1
+        wait_s = 0.0 if self._deaths <= 1 else min(0.25 * 2 ** (self._deaths - 1), self.settings.max_restart_wait_s)
+        self.failure = worker.failure or self.failure
+        self._restart_at_s.append(now_s + wait_s)
+        self._metrics.stage_restarts.labels(self.name).inc()
+        log.warning(
+            "%s worker %s ended (exit code %s)%s; a new one starts in %.1f s",
+            self.name, worker.process.pid, worker.process.exitcode,
+            f": {worker.failure}" if worker.failure else "", wait_s,
+        )  # fmt: skip
+
+    def _check(self, worker: _Worker, now_s: float) -> None:
+        if not worker.ready:
+            return
+        if worker.pinged_at_s is not None:
+            if now_s - worker.pinged_at_s > self.settings.pong_timeout_s:
+                log.error("%s worker %s hangs and is killed", self.name, worker.process.pid)
+                worker.process.kill()
+        elif now_s - worker.heard_at_s > self.settings.ping_every_s and worker.link.send(0, Control.PING):
+            worker.pinged_at_s = now_s
+
+    def _observe_queue(self) -> None:
+        self._metrics.stage_queue.labels(self.name).set(len(self._pending))
+
+
+def _worker_main(stage: Stage, link: WorkerEnd, concurrency: int, log_level: int) -> None:
+    """Run in the child: everything a stage worker is."""
+    # The hub decides when workers leave: an interrupt at the terminal must not end them before open turns have ended.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(level=log_level, format="%(asctime)s %(processName)s %(levelname)s %(message)s")
+    _name_process(f"voice-{stage.name}")
+    link.open()
+    try:
+        run_worker(stage, link, concurrency)
+    except Exception as error:
+        reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+        log.exception("the %s worker cannot go on", stage.name)
+        link.send(0, StageFailed(Header("", ""), stage.name, "stage-failed", reason))
+        raise SystemExit(1) from None
+
+
+def _name_process(name: str) -> None:
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(name)
+    except OSError:
+        pass  # not Linux: the process keeps its name

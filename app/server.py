@@ -1,0 +1,279 @@
+"""The gunicorn worker: HTTP requests go to Flask in threads, everything waits on one port in one process.
+
+A thin layer over uvicorn-worker.  The way between asyncio and Flask's threads is our own, because three things that
+devices rely on need it: a body that breaks off must not look complete, a reply counts as delivered only when the
+connection took it, and a response crosses between thread and loop once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any, ClassVar
+
+from uvicorn.config import Config
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from app.service import Service
+
+log = logging.getLogger(__name__)
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+MAX_READ_AHEAD_BYTES = 262_144
+
+
+class EarshotWorker(UvicornWorker):
+    """Serves the Flask app of wsgi.py; on SIGTERM open turns finish while their devices still fetch."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "websockets-sansio",
+        # Protocol pings drop small devices that are busy playing.
+        "ws_ping_interval": None,
+        "ws_ping_timeout": None,
+        "lifespan": "off",
+        # Requests that still wait when the open turns are over are let go.
+        "timeout_graceful_shutdown": 1,
+        "access_log": False,
+        "server_header": False,
+    }
+
+    async def _serve(self) -> None:
+        service: Service = self.wsgi.extensions["earshot"]
+        self.config.app = WsgiBridge(self.wsgi, service.config.server.threads)
+        server = DrainingServer(self.config, service)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(3)  # gunicorn's Arbiter.WORKER_BOOT_ERROR
+        service.stop()
+        # Threads that still wait for audio must not keep the process.  Queues give their semaphores back when collected.
+        gc.collect()
+        logging.shutdown()
+        os._exit(0)
+
+
+class DrainingServer(Server):
+    """A uvicorn server that goes on serving until open turns have been heard out."""
+
+    def __init__(self, config: Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._give_up_at_s: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no new turns at the first signal, and leave at the second."""
+        if self._give_up_at_s is not None:
+            super().handle_exit(sig, frame)
+            return
+        self._give_up_at_s = time.monotonic() + self._service.config.server.drain_timeout_s
+        self._service.sessions.begin_to_stop()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Leave when nothing is left to do; uvicorn asks about ten times a second."""
+        if self._give_up_at_s is not None and (
+            self._service.sessions.is_at_rest or time.monotonic() >= self._give_up_at_s
+        ):
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+class WsgiBridge:
+    """An ASGI app that runs a WSGI app in threads.  Source: PEP 3333 and the ASGI HTTP specification 2.4."""
+
+    def __init__(self, wsgi_app: WsgiApp, threads: int) -> None:
+        self._app = wsgi_app
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="request")
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        loop = asyncio.get_running_loop()
+        exchange = _Exchange(loop, send)
+        reader = loop.create_task(exchange.read(receive))
+        try:
+            environ = build_environ(scope, exchange.body)
+            await loop.run_in_executor(self._executor, exchange.run, self._app, environ)
+        finally:
+            reader.cancel()
+
+
+class _Exchange:
+    """One request and its response, between the loop and one thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, send: Send) -> None:
+        self.body = RequestBody(loop)
+        self._loop = loop
+        self._send = send
+        self._is_broken = False
+        self._start: dict[str, Any] | None = None
+        self._is_started = False
+        self._is_finished = False
+        self._left_bytes: int | None = None
+
+    # ---- on the loop ---------------------------------------------------------------------------------------------
+
+    async def read(self, receive: Receive) -> None:
+        """Take the request's body as it comes, then watch for the client's leaving."""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self._is_broken = True
+                self.body.break_off()
+                return
+            self.body.feed(message.get("body", b""), message.get("more_body", False))
+            await self.body.wait_for_room()
+
+    async def _send_all(self, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            await self._send(message)
+        # A connection that was lost meanwhile is noticed by `read`, which needs its turn on the loop first.
+        await asyncio.sleep(0)
+
+    # ---- in the thread -------------------------------------------------------------------------------------------
+
+    def run(self, app: WsgiApp, environ: dict[str, Any]) -> None:
+        """Call the app and hand its response over."""
+        try:
+            chunks = app(environ, self._start_response)
+            try:
+                for chunk in chunks:
+                    if chunk:
+                        self._write(chunk)
+                self._finish()
+            finally:
+                close = getattr(chunks, "close", None)
+                if close is not None:
+                    close()
+        except ConnectionError:
+            log.debug("the client left during %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        except Exception:
+            log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+
+    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if exc_info and self._is_started:
+            raise exc_info[1].with_traceback(exc_info[2])
+        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        self._start = {"type": "http.response.start", "status": int(status.split(" ", 1)[0]), "headers": raw}
+        self._left_bytes = next((int(value) for name, value in raw if name == b"content-length"), None)
+        return self._write
+
+    def _write(self, chunk: bytes) -> None:
+        if self._left_bytes is not None:
+            self._left_bytes -= len(chunk)
+        self._is_finished = self._left_bytes == 0
+        self._hand_over({"type": "http.response.body", "body": chunk, "more_body": not self._is_finished})
+
+    def _finish(self) -> None:
+        if not self._is_finished:
+            self._is_finished = True
+            self._hand_over({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _hand_over(self, message: dict[str, Any]) -> None:
+        """Return when the connection has taken the message; raises ConnectionResetError when it is lost."""
+        if self._is_broken:
+            raise ConnectionResetError("the client has left")
+        messages = [message]
+        if not self._is_started:
+            assert self._start is not None, "the app gave a body before its status"
+            self._is_started = True
+            messages.insert(0, self._start)
+        asyncio.run_coroutine_threadsafe(self._send_all(messages), self._loop).result()
+        if self._is_broken and not self._is_finished:
+            raise ConnectionResetError("the client has left")
+
+
+class RequestBody(io.RawIOBase):
+    """The request's body for a thread: blocks until bytes come, ends with the body, fails when it breaks off."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._changed = threading.Condition()
+        self._buffer = bytearray()
+        self._is_complete = False
+        self._is_broken = False
+        self._room = asyncio.Event()
+
+    # ---- on the loop ---------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes, more: bool) -> None:
+        """Add what has come."""
+        with self._changed:
+            self._buffer += data
+            self._is_complete = not more
+            if len(self._buffer) > MAX_READ_AHEAD_BYTES and more:
+                self._room.clear()
+            else:
+                self._room.set()
+            self._changed.notify_all()
+
+    def break_off(self) -> None:
+        """Note that no more will come."""
+        with self._changed:
+            self._is_broken = True
+            self._changed.notify_all()
+
+    async def wait_for_room(self) -> None:
+        """Wait until the thread has read what it has."""
+        await self._room.wait()
+
+    # ---- in the thread -------------------------------------------------------------------------------------------
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """Fill `target` with what there is, waiting for the first byte; 0 at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._buffer or self._is_complete or self._is_broken)
+            if not self._buffer and not self._is_complete:
+                raise ConnectionResetError("the client left before the body was complete")
+            n_bytes = min(len(target), len(self._buffer))
+            target[:n_bytes] = self._buffer[:n_bytes]
+            del self._buffer[:n_bytes]
+            if not self._buffer and not self._room.is_set():
+                self._loop.call_soon_threadsafe(self._room.set)
+            return n_bytes
+
+
+def build_environ(scope: dict[str, Any], body: RequestBody) -> dict[str, Any]:
+    """Return the WSGI environment of an ASGI request."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": (scope.get("server") or ("localhost", 80))[0],
+        "SERVER_PORT": str((scope.get("server") or ("localhost", 80))[1]),
+        "REMOTE_ADDR": (scope.get("client") or ("", 0))[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": body,
+        # The body ends by itself, also when it is chunked and has no Content-Length.
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("latin-1").upper().replace("-", "_")
+        key = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+        value = raw_value.decode("latin-1")
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ

@@ -1,0 +1,48 @@
+"""A scripted recogniser for tests and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from app.audio.pcm import SPEECH_RATE_HZ, duration_s
+from app.fake import FakeConfig
+from app.stt.backend import Hypothesis
+
+
+class FakeStt:
+    """Hears in every utterance the same words, filled in with what tells utterances apart."""
+
+    @dataclass(frozen=True)
+    class Config(FakeConfig):
+        """What it hears, when and how it fails."""
+
+        text: str = "utterance {first}"
+        "The transcript; {first} is the first sample that is not zero, {seconds} the whole seconds of speech."
+        partials: bool = False
+        "Give a partial hypothesis for each chunk."
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
+        """Yield the scripted transcript."""
+        speech = bytearray()
+        for chunk in chunks:
+            speech += chunk
+            if self._config.partials:
+                yield Hypothesis(f"{duration_s(bytes(speech), SPEECH_RATE_HZ):.1f} s", is_final=False)
+        self._config.pause()
+        first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
+        if first is None:
+            yield Hypothesis("", is_final=True)
+            return
+        text = self._config.text.format(first=first, seconds=int(duration_s(bytes(speech), SPEECH_RATE_HZ)))
+        self._config.fail_if_told(text)
+        yield Hypothesis(text, is_final=True, language="en")
+
+    def close(self) -> None:
+        """Nothing to close."""

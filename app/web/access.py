@@ -1,0 +1,100 @@
+"""Who is asking, which session that means, and how often they may ask."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Flask, g, request
+
+from app.config import ServerConfig
+from app.errors import BadRequest, RateLimited, Unauthorized
+
+OPEN_ROUTES = frozenset({"pages.health"})
+"""Asked by load balancers and supervisors, which have no token."""
+_SESSION_NAME = re.compile(r"[\w.:@-]{1,64}")
+_MAX_CALLERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent the request."""
+
+    name: str
+    "The token's name, else the client's address."
+    is_admin: bool
+    "May see all sessions; everyone may where no tokens are configured."
+    has_token: bool
+
+
+def install(app: Flask, server: ServerConfig) -> None:
+    """Check every request before its route sees it."""
+    limiter = RateLimiter(server.requests_per_minute)
+
+    def check() -> None:
+        if request.endpoint in OPEN_ROUTES:
+            return
+        g.caller = identify(server)
+        limiter.count(g.caller.name)
+
+    app.before_request(check)
+
+
+def identify(server: ServerConfig) -> Caller:
+    """Return who sent the current request; raises Unauthorized."""
+    if not server.tokens:
+        return Caller(request.remote_addr or "local", is_admin=True, has_token=False)
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        given = request.args.get("token", "")
+    found = None
+    for name, token in server.tokens.items():
+        # Every token is compared, so that the time taken tells nothing.
+        if hmac.compare_digest(token.token.encode(), given.strip().encode()):
+            found = Caller(name, token.admin, has_token=True)
+    if found is None:
+        problem = "the token is not known" if given else "a token is needed"
+        raise Unauthorized(f"{problem}; send the header 'Authorization: Bearer TOKEN', or ?token=TOKEN")
+    return found
+
+
+def session_name() -> str:
+    """Return the name of the session that the current request is about.
+
+    A device's own names are kept apart from those of other devices; an administrator may name any session.
+    """
+    caller: Caller = g.caller
+    asked = request.args.get("session") or request.headers.get("X-Session-Id") or ""
+    if not asked:
+        return caller.name
+    if not all(_SESSION_NAME.fullmatch(part) for part in asked.split("/", 1 if caller.is_admin else 0)):
+        raise BadRequest(f"session: is {asked[:80]!r}; allowed are 1 to 64 letters, digits and . _ : @ -")
+    return asked if caller.is_admin else f"{caller.name}/{asked}"
+
+
+class RateLimiter:
+    """Allows each caller a number of requests per minute, spread evenly with a burst of a quarter of them."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate_per_s = per_minute / 60
+        self._burst = max(1.0, per_minute / 4)
+        self._clock = clock
+        self._callers: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def count(self, caller: str) -> None:
+        """Count a request; raises RateLimited."""
+        if not self._rate_per_s:
+            return
+        now_s = self._clock()
+        left, then_s = self._callers.pop(caller, (self._burst, now_s))
+        left = min(self._burst, left + (now_s - then_s) * self._rate_per_s)
+        self._callers[caller] = (max(0.0, left - 1), now_s)
+        if len(self._callers) > _MAX_CALLERS:
+            self._callers.popitem(last=False)
+        if left < 1:
+            wait_s = (1 - left) / self._rate_per_s
+            raise RateLimited("more requests than server.requests_per_minute allows", retry_after_s=round(wait_s, 1))
