@@ -1,0 +1,196 @@
+"""English speech to text by pocketsphinx, in this process, offline: commands well, dictation poorly."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.audio.pcm import SPEECH_RATE_HZ
+from app.errors import BackendUnavailable, ConfigError
+from app.intents.grammar import Grammar, load_grammar
+from app.stt.backend import Hypothesis
+from app.stt.language_model import trigram_arpa
+from app.stt.speech_pieces import WINDOW_S, cut_speech
+
+if TYPE_CHECKING:
+    from pocketsphinx import Decoder
+
+log = logging.getLogger(__name__)
+
+_SENTENCES_PER_TEMPLATE = 24
+_MAX_SENTENCES_PER_TEMPLATE = 100
+_PRONUNCIATION_NUMBER = re.compile(r"\(\d+\)$")
+_NOISE_WORDS = {"a", "ah", "and", "eh", "hm", "hmm", "huh", "it", "mm", "oh", "the", "uh", "um"}
+"""What the dictation model makes of a breath or a bump when it stands alone."""
+
+
+class PocketsphinxStt:
+    """Recognises English with the models in the pocketsphinx wheel; load it in a worker process, it holds the GIL.
+
+    Each utterance is decoded with a language model made of the sentences that the reply engine understands.  What comes
+    out is taken when it is such a sentence; else the general English model decodes the utterance again, four times as
+    slowly.  Source: github.com/cmusphinx/pocketsphinx, release 5.1.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """What is listened for, and how closely."""
+
+        language: str = "en"
+        "What is spoken, as a BCP 47 tag; only English has a model."
+        names: tuple[str, ...] = ()
+        "Things that can be named in a command; a few usual ones when empty."
+        areas: tuple[str, ...] = ()
+        "Rooms that can be named in a command; a few usual ones when empty."
+        sure_words: int = 3
+        "A command of so many words is taken at once; a shorter one only when the general model hears about the same."
+        max_difference: float = 0.45
+        "How far the general model's text may be from that of a short command: edits per letter, 0 to 1."
+        min_speech_s: float = 0.18
+        "Less voice than that is a noise, in seconds."
+        language_weight: float = 5.0
+        "How much the general model trusts likely words over sounds, 1 to 20."
+        beam: float = 1e-48
+        "How unlikely a path the general model still follows, 1e-80 to 1e-20: smaller is more accurate and slower."
+
+        def __post_init__(self) -> None:
+            if self.sure_words < 1:
+                raise ConfigError(f"pocketsphinx sure_words: is {self.sure_words}; allowed is 1 or more")
+            if not 0 <= self.max_difference <= 1:
+                raise ConfigError(f"pocketsphinx max_difference: is {self.max_difference}; allowed is 0 to 1")
+            if self.min_speech_s < 0:
+                raise ConfigError(f"pocketsphinx min_speech_s: is {self.min_speech_s}; allowed is 0 or more")
+            if not 1 <= self.language_weight <= 20:
+                raise ConfigError(f"pocketsphinx language_weight: is {self.language_weight}; allowed is 1 to 20")
+            if not 1e-80 <= self.beam <= 1e-20:
+                raise ConfigError(f"pocketsphinx beam: is {self.beam}; allowed is 1e-80 to 1e-20")
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lock = threading.Lock()
+        self._grammar: Grammar | None = None
+        self._commands: Decoder | None = None
+        self._dictation: Decoder | None = None
+
+    def load(self) -> None:
+        """Load the general model and make that of the commands; raise BackendUnavailable that says what is missing."""
+        config = self._config
+        if config.language.lower().split("-")[0] != "en":
+            raise BackendUnavailable(
+                f"pocketsphinx comes with English only, not {config.language!r}; choose another stt backend"
+            )
+        try:
+            from pocketsphinx import Decoder
+        except ImportError as error:
+            raise BackendUnavailable(f"pocketsphinx cannot be loaded ({error}); pip install pocketsphinx") from error
+        self._grammar = load_grammar(config.language, config.names, config.areas)
+        n_names = max(len(config.names), len(config.areas))
+        sentences = self._grammar.sample_sentences(
+            min(max(_SENTENCES_PER_TEMPLATE, n_names), _MAX_SENTENCES_PER_TEMPLATE)
+        )
+        self._commands = load_command_decoder(sentences)
+        self._dictation = Decoder(loglevel="FATAL", beam=config.beam, pbeam=config.beam, lw=config.language_weight)
+
+    def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
+        """Yield what was said: after each piece of a long utterance what is known so far, at last the whole.
+
+        The text is in lower case, without punctuation, numbers as words.
+        """
+        if self._grammar is None:
+            raise BackendUnavailable("pocketsphinx is not loaded; call load() before transcribe()")
+        from pocketsphinx import Vad
+
+        is_voiced = Vad(Vad.MEDIUM_STRICT, SPEECH_RATE_HZ, WINDOW_S).is_speech
+        texts: list[str] = []
+        for piece in cut_speech(chunks, is_voiced, self._config.min_speech_s):
+            if texts:
+                yield Hypothesis(" ".join(texts), is_final=False, language="en")
+            with self._lock:
+                text = self._recognise(piece)
+            if text:
+                texts.append(text)
+        text = " ".join(texts)
+        yield Hypothesis("" if text in _NOISE_WORDS else text, is_final=True, language="en")
+
+    def close(self) -> None:
+        """Free the models."""
+        self._grammar = self._commands = self._dictation = None
+
+    def _recognise(self, pcm16: bytes) -> str:
+        assert self._grammar is not None  # noqa: S101
+        command = decode(self._commands, pcm16)
+        if command and self._grammar.parse(command) is None:
+            command = ""
+        return choose_text(command, lambda: decode(self._dictation, pcm16), self._config)
+
+
+def choose_text(command: str, dictate: Callable[[], str], config: PocketsphinxStt.Config) -> str:
+    """Return the command when it was very probably spoken, else what dictation hears.
+
+    command: a sentence of the grammar, empty for none.  dictate: decodes with the general model, slowly.
+    """
+    if len(command.split()) >= config.sure_words:
+        return command
+    dictated = dictate()
+    return command if command and difference(command, dictated) <= config.max_difference else dictated
+
+
+def difference(text: str, reference: str) -> float:
+    """Return the character error rate: edits that make `text` of `reference`, per character of `reference`."""
+    if not reference:
+        return float(bool(text))
+    row = list(range(len(text) + 1))
+    for n_deleted, expected in enumerate(reference, 1):
+        left_above, row[0] = row[0], n_deleted
+        for i, found in enumerate(text, 1):
+            left_above, row[i] = row[i], min(row[i] + 1, row[i - 1] + 1, left_above + (found != expected))
+    return row[-1] / len(reference)
+
+
+def decode(decoder: Any, pcm16: bytes) -> str:
+    """Return the words that a decoder hears, without the marks of silence and noise."""
+    decoder.reinit_feat()  # Each utterance may come from another microphone: the running mean starts anew.
+    decoder.start_utt()
+    decoder.process_raw(pcm16, full_utt=True)
+    decoder.end_utt()
+    hypothesis = decoder.hyp()
+    words = hypothesis.hypstr.split() if hypothesis else ()
+    return " ".join(_PRONUNCIATION_NUMBER.sub("", word) for word in words if word[0] not in "<[+")
+
+
+def load_command_decoder(sentences: Sequence[str]) -> Decoder:
+    """Make a decoder that hears these sentences; one with a word that has no pronunciation is left out.
+
+    Its dictionary holds their words only: pocketsphinx enters every word of the dictionary into a table of the size of
+    the language model's vocabulary, which takes many seconds when the one is large and the other small.
+    """
+    from pocketsphinx import Decoder, get_model_path
+
+    full_dictionary = Path(get_model_path("en-us/cmudict-en-us.dict"))
+    pronunciations = read_pronunciations(full_dictionary, {word for sentence in sentences for word in sentence.split()})
+    known = [sentence for sentence in sentences if all(word in pronunciations for word in sentence.split())]
+    unknown = {word for sentence in sentences for word in sentence.split()} - pronunciations.keys()
+    if unknown:
+        log.info("no pronunciation is known for %d words of the commands: %s", len(unknown), ", ".join(sorted(unknown)))
+    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
+        model, dictionary = Path(folder, "commands.lm"), Path(folder, "commands.dict")
+        model.write_text(trigram_arpa(known), encoding="utf-8")
+        dictionary.write_text("".join(line for lines in pronunciations.values() for line in lines), encoding="utf-8")
+        return Decoder(loglevel="FATAL", lm=str(model), dict=str(dictionary))
+
+
+def read_pronunciations(dictionary: Path, words: set[str]) -> dict[str, list[str]]:
+    """Return the lines of a CMU dictionary for these words; a word may have several pronunciations."""
+    found: dict[str, list[str]] = {}
+    with dictionary.open(encoding="utf-8") as lines:
+        for line in lines:
+            word = _PRONUNCIATION_NUMBER.sub("", line.partition(" ")[0])
+            if word in words:
+                found.setdefault(word, []).append(line)
+    return found
