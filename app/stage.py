@@ -8,9 +8,11 @@ from __future__ import annotations
 import enum
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import ClassVar, Protocol
 
 from app.errors import BackendError
@@ -57,7 +59,8 @@ class Job:
 
     @property
     def header(self) -> Header:
-        return self.message.header
+        """The header for what the job gives now."""
+        return replace(self.message.header, created_at_s=time.monotonic())
 
     def feed(self, chunk: UtteranceChunk) -> None:
         """Add speech that has arrived since the job began."""
