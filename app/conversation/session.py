@@ -264,7 +264,7 @@ class Session:
                 ticket.feed(UtteranceChunk(turn.header, pcm16, is_last))
 
     def forget(self, turn: Turn, reason: str) -> None:
-        """End a turn that nobody will ask for, because its upload broke off."""
+        """End a turn that nobody will ask for; one that has ended stays as it is."""
         with self.changed:
             self.outlet.drop(turn)
             turn.cancel(reason)

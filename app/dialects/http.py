@@ -39,7 +39,10 @@ def talk() -> Response:
     """Take one utterance and answer with its reply, streamed while it is being made."""
     audio_format, rate = reply_format(), reply_rate()
     session, turn = _hear(is_polled=False)
-    return stream_response(session.outlet, turn, audio_format, rate)
+    response = stream_response(session.outlet, turn, audio_format, rate)
+    # Nobody else hears this reply: when the caller hangs up, the next utterance must not wait for it.
+    response.call_on_close(lambda: session.forget(turn, "hung-up"))
+    return response
 
 
 @blueprint.get("/audio")

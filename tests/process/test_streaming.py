@@ -58,11 +58,12 @@ def test_a_waiting_poller_is_told_of_an_interruption(service: RunningService) ->
 
 
 def test_a_client_that_leaves_in_mid_talk(service: RunningService) -> None:
-    """The turn of a client that hung up goes on; the next one of its session is answered."""
+    """The turn of a client that hung up is cancelled, so that the next one of its session does not wait for it."""
     with service.post("/talk?session=gone", data=speech_wav(5), stream=True) as response:
         next(response.iter_content(500))
     service.post("/upload?session=gone", data=speech_wav(6))
     assert len(fetch_reply(service, "&session=gone")) == 3
+    assert state_of(service, response.headers["X-Turn"], "gone") == "cancelled"
 
 
 def test_history_remembers_what_was_said() -> None:
