@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from app.conversation.turns import Segment, Turn
+from app.conversation.segments import Segment
+from app.conversation.turns import Turn
 
 
 @dataclass(eq=False, slots=True)

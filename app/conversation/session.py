@@ -7,13 +7,11 @@ import threading
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.audio.pcm import SPEECH_RATE_HZ, is_silent
-from app.config import SessionConfig
 from app.conversation.delivery import Outlet
 from app.conversation.events import (
-    Event,
     EventLog,
     SegmentDelivered,
     TimersCancelled,
@@ -22,39 +20,16 @@ from app.conversation.events import (
     TurnStarted,
 )
 from app.conversation.history import History
+from app.conversation.segments import Segment
+from app.conversation.surroundings import Surroundings
 from app.conversation.timers import Timers
-from app.conversation.turns import Segment, Turn
+from app.conversation.turns import Turn
 from app.errors import RateLimited, StageUnavailable, TurnNotFound
 from app.llm.sentences import split_sentences
 from app.messages import Action, ChatMessage, Message, Prompt, Sentence, UtteranceChunk
-from app.pipeline.pipeline import Pipeline
-from app.pipeline.workers import HubJob
+from app.pipeline.jobs import HubJob
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenApology:
-    """What a device hears when a turn fails; rendered at start, so that it works when the voice is down."""
-
-    text: str
-    pcm16: bytes
-    sample_rate: int
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What all sessions share."""
-
-    pipeline: Pipeline
-    config: SessionConfig
-    clock: Callable[[], float]
-    on_turn_open: Callable[[Turn], None]
-    on_turn_end: Callable[[Turn], None]
-    system_prompt: str = ""
-    apology: SpokenApology | None = None
-    listeners: list[Callable[[Event], None]] = field(default_factory=list)
-    "Told of every event of every session."
 
 
 class Session:
@@ -242,7 +217,7 @@ class Session:
         turn.marks["ended"] = self._around.clock()
         if isinstance(turn.end, TurnFailed):
             log.warning("turn %s of session %s failed: %s: %s", turn.id, self.id, turn.end.code, turn.end.message)
-            if (apology := self._around.apology) is not None:
+            if (apology := self._around.apology) is not None and apology.pcm16:
                 turn.apologise(apology.text, apology.pcm16, apology.sample_rate)
         self._history.add(turn)
         self._around.on_turn_end(turn)

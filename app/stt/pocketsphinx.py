@@ -123,7 +123,7 @@ class PocketsphinxStt:
         self._grammar = self._commands = self._dictation = None
 
     def _recognise(self, pcm16: bytes) -> str:
-        assert self._grammar is not None  # noqa: S101
+        assert self._grammar is not None
         command = decode(self._commands, pcm16)
         if command and self._grammar.parse(command) is None:
             command = ""

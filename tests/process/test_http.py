@@ -194,7 +194,17 @@ def test_the_waterfall_of_a_turn(service: RunningService) -> None:
     assert shown["state"] == "done"
     assert shown["heard"] == "utterance 5"
     marks = shown["waterfall_ms"]
-    steps = "received uploaded started transcript prompt first_token first_sentence first_speech first_fetch".split()
+    steps = [
+        "received",
+        "uploaded",
+        "started",
+        "transcript",
+        "prompt",
+        "first_token",
+        "first_sentence",
+        "first_speech",
+        "first_fetch",
+    ]
     assert set(steps) <= set(marks)
     assert [marks[step] for step in steps] == sorted(marks[step] for step in steps)
 
