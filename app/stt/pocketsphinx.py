@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _SENTENCES_PER_TEMPLATE = 24
 _MAX_SENTENCES_PER_TEMPLATE = 100
+_MAX_WORDS_PER_FRAME = 30
+_BLOCK_BYTES = 2 * SPEECH_RATE_HZ // 4
 _PRONUNCIATION_NUMBER = re.compile(r"\(\d+\)$")
 _LETTERS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _NOISE_WORDS = {"a", "ah", "and", "eh", "hm", "hmm", "huh", "it", "mm", "oh", "the", "uh", "um"}
@@ -52,7 +54,7 @@ class PocketsphinxStt:
         "Rooms that can be named in a command; a few usual ones when empty."
         sure_words: Count = 3
         "A command of so many words is taken at once; a shorter one only when the general model hears about the same."
-        max_difference: Annotated[float, Range(0, 1)] = 0.45
+        max_difference: Annotated[float, Range(0, 1)] = 0.4
         "How far the general model's text may be from that of a short command: edits per letter, 0 to 1."
         min_speech_s: SecondsOrZero = 0.18
         "Less voice than that is a noise, in seconds."
@@ -60,6 +62,8 @@ class PocketsphinxStt:
         "How much the general model trusts likely words over sounds."
         beam: Annotated[float, Range(1e-80, 1e-20)] = 1e-48
         "How unlikely a path the general model still follows: smaller is more accurate and slower."
+        max_paths: Count = 5000
+        "How many paths the general model follows at once; it bounds the time that noise takes."
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -86,7 +90,14 @@ class PocketsphinxStt:
         )
         self._commands = load_command_decoder(sentences)
         self._warn_of_unknown_words()
-        self._dictation = Decoder(loglevel="FATAL", beam=config.beam, pbeam=config.beam, lw=config.language_weight)
+        self._dictation = Decoder(
+            loglevel="FATAL",
+            beam=config.beam,
+            pbeam=config.beam,
+            lw=config.language_weight,
+            maxhmmpf=config.max_paths,
+            maxwpf=_MAX_WORDS_PER_FRAME,
+        )
 
     def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
         """Yield what was said: after each piece of a long utterance what is known so far, at last the whole.
@@ -124,10 +135,15 @@ class PocketsphinxStt:
 
     def _recognise(self, pcm16: bytes) -> str:
         assert self._grammar is not None
-        command = decode(self._commands, pcm16)
+        command = decode_whole(self._commands, pcm16)
         if command and self._grammar.parse(command) is None:
             command = ""
-        return choose_text(command, lambda: decode(self._dictation, pcm16), self._config)
+        return choose_text(command, lambda: self._dictate(pcm16), self._config)
+
+    def _dictate(self, pcm16: bytes) -> str:
+        """Decode what the decoder of commands has decoded just now."""
+        assert self._commands is not None
+        return decode_in_blocks(self._dictation, pcm16, self._commands.get_cmn())
 
 
 def choose_text(command: str, dictate: Callable[[], str], config: PocketsphinxStt.Config) -> str:
@@ -153,13 +169,32 @@ def difference(text: str, reference: str) -> float:
     return row[-1] / len(reference)
 
 
-def decode(decoder: Any, pcm16: bytes) -> str:
-    """Return the words that a decoder hears, without the marks of silence and noise."""
+def decode_whole(decoder: Any, pcm16: bytes) -> str:
+    """Return the words that a decoder hears; other threads wait until it has."""
     decoder.reinit_feat()  # Each utterance may come from another microphone: the running mean starts anew.
     decoder.start_utt()
     decoder.process_raw(pcm16, full_utt=True)
     decoder.end_utt()
-    hypothesis = decoder.hyp()
+    return _words_of(decoder.hyp())
+
+
+def decode_in_blocks(decoder: Any, pcm16: bytes, cepstral_mean: str) -> str:
+    """Return the words that a decoder hears; other threads run between the blocks.
+
+    cepstral_mean: of this very utterance, from another decoder.  With it the text is as good as that of the whole
+    utterance at once; without it a third more words are wrong.
+    """
+    decoder.reinit_feat()
+    decoder.set_cmn(cepstral_mean)
+    decoder.start_utt()
+    for start in range(0, len(pcm16), _BLOCK_BYTES):
+        decoder.process_raw(pcm16[start : start + _BLOCK_BYTES])
+    decoder.end_utt()
+    return _words_of(decoder.hyp())
+
+
+def _words_of(hypothesis: Any) -> str:
+    """Return the words without the marks of silence and noise, and without the numbers of pronunciations."""
     words = hypothesis.hypstr.split() if hypothesis else ()
     return " ".join(_PRONUNCIATION_NUMBER.sub("", word) for word in words if word[0] not in "<[+")
 
