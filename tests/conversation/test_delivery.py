@@ -14,7 +14,7 @@ from app.conversation.turns import Turn
 
 @pytest.fixture
 def outlet() -> Outlet:
-    return Outlet(threading.Condition(threading.RLock()), lambda turn, segment: None)
+    return Outlet(threading.RLock(), lambda turn, segment: None)
 
 
 def turn_of(*texts: str, is_over: bool = True) -> Turn:
@@ -90,9 +90,8 @@ def test_all_who_wait_are_told_of_the_end(outlet: Outlet) -> None:
     pollers = [threading.Thread(target=poll) for _ in range(2)]
     for poller in pollers:
         poller.start()
-    with outlet._changed:
-        turn.finish(TurnDone())
-        outlet._changed.notify_all()
+    turn.finish(TurnDone())
+    outlet.more_to_take()
     for poller in pollers:
         poller.join(20)
     # The one that came first may have ended the turn before the other began to wait.
