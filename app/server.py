@@ -33,6 +33,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_READ_AHEAD_BYTES = 262_144
+SHORT_BODY_BYTES = 1_000_000
 
 
 class EarshotWorker(UvicornWorker):
@@ -112,8 +113,7 @@ class WsgiBridge:
             return
         exchange = _Exchange(asyncio.get_running_loop(), send)
         environ = {**build_environ(scope, exchange.body), "earshot.on_lost": exchange.on_lost}
-        self._executor.submit(exchange.run, self._app, environ)
-        await exchange.read(receive)
+        await exchange.read(receive, lambda: self._executor.submit(exchange.run, self._app, environ), _is_short(scope))
 
 
 class _Exchange:
@@ -135,12 +135,23 @@ class _Exchange:
 
     # ---- on the loop -------------------------------------------------------------------------------------------------
 
-    async def read(self, receive: Receive) -> None:
-        """Take the request's body as it comes, then wait for the end of the response or of the connection."""
+    async def read(self, receive: Receive, start: Callable[[], object], is_short: bool) -> None:
+        """Take the request's body as it comes, then wait for the end of the response or of the connection.
+
+        start: gets a thread to answer; for a short body only when it is complete, so that a slow device holds none.
+        """
+        is_running = not is_short
+        if is_running:
+            start()
         while (message := await receive())["type"] != "http.disconnect":
-            self.body.feed(message.get("body", b""), message.get("more_body", False))
-            await self.body.wait_for_room()
-        if not self._is_finished:
+            more = message.get("more_body", False)
+            self.body.feed(message.get("body", b""), more)
+            if is_running:
+                await self.body.wait_for_room()
+            elif not more:
+                is_running = True
+                start()
+        if is_running and not self._is_finished:
             self._is_lost = True
             self.body.break_off()
             if self._when_lost is not None:
@@ -272,6 +283,13 @@ class RequestBody(io.RawIOBase):
             if not self._buffer and not self._room.is_set():
                 self._loop.call_soon_threadsafe(self._room.set)
             return n_bytes
+
+
+def _is_short(scope: dict[str, Any]) -> bool:
+    """True for a request whose whole body may be kept until it is complete, or that has none."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" not in headers and length.isdigit() and int(length) <= SHORT_BODY_BYTES
 
 
 def build_environ(scope: dict[str, Any], body: RequestBody) -> dict[str, Any]:
