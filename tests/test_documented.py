@@ -90,7 +90,7 @@ def test_every_header_of_ours_is_described() -> None:
     """Each header that we made up stands on the page."""
     headers = found(r'"(X-[\w-]+)"', sources("dialects", "web"))
     assert "X-Turn-Error" in headers
-    assert [header for header in sorted(headers) if f"`{header}" not in HTTP_API] == []
+    assert [header for header in sorted(headers) if not re.search(f"`{header}[`:]", HTTP_API)] == []
 
 
 def test_every_error_code_is_described() -> None:
