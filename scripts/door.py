@@ -101,8 +101,12 @@ def greeting(server: ServerConfig) -> str:
         "",
         f"Earshot is ready: {here}/?token={token}" if token else f"Earshot is ready: {here}/",
         "",
-        "Record a question, such as 'what time is it', send it, and fetch the answer:",
+        "Record a question, such as 'what time is it':",
         "    arecord -f S16_LE -r 16000 -d 3 question.wav",
+        "or, without a microphone, let the voice ask it:",
+        f"    curl {header}-H 'Content-Type: application/json' -d '{{\"text\": \"What time is it?\"}}' {here}/say",
+        f"    curl {header}'{here}/audio?stream=1' -o question.wav",
+        "Then send it, and fetch the answer:",
         f"    curl {header}--data-binary @question.wav {here}/upload",
         f"    curl {header}'{here}/audio?stream=1' -o answer.wav",
     ]

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from app.audio.pcm import tone
 from app.config import ServerConfig, SessionConfig
 from app.conversation.events import Event, TurnDone, TurnFailed
-from app.conversation.session import Session, SpokenApology, Surroundings
+from app.conversation.session import Session
+from app.conversation.surroundings import SpokenApology, Surroundings
 from app.conversation.turns import Turn
 from app.errors import SessionNotFound, StageUnavailable
 from app.messages import Header, Message, Sentence, SpeechChunk, StageDone, StageFailed
 from app.metrics import Metrics
+from app.pipeline.jobs import HubJob
 from app.pipeline.pipeline import Pipeline
-from app.pipeline.workers import HubJob
 
 log = logging.getLogger(__name__)
 TONE_RATE_HZ = 16_000
@@ -161,7 +162,9 @@ class Sessions:
 
     def _render_apology(self) -> None:
         """Have the apology spoken while the voice works."""
-        if not self._apology_is_asked_for:
+        if not self._config.apology:
+            self._around.apology = SpokenApology("", b"", TONE_RATE_HZ)
+        elif not self._apology_is_asked_for:
             self._apology_is_asked_for = True
             self._pipeline.submit(Sentence(Header("", "apology"), 0, self._config.apology), self._on_apology)
 

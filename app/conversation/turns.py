@@ -6,7 +6,6 @@ Every method expects its session's lock to be held.  `receive` takes what the st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from app.audio.pcm import SPEECH_RATE_HZ, duration_s
 from app.conversation.events import (
@@ -24,6 +23,7 @@ from app.conversation.events import (
     TurnEnd,
     TurnFailed,
 )
+from app.conversation.segments import Segment
 from app.messages import (
     Analysis,
     Header,
@@ -37,63 +37,8 @@ from app.messages import (
     Transcript,
     Utterance,
 )
+from app.pipeline.jobs import HubJob, Redone
 from app.pipeline.pipeline import Ticket
-from app.pipeline.workers import HubJob, Redone
-
-
-@dataclass(eq=False, slots=True)
-class Segment:
-    """The audio of one sentence, as it grows and as it is handed out."""
-
-    index: int
-    text: str
-    chunks: list[bytes] = field(default_factory=list)
-    sample_rate: int = 0
-    is_complete: bool = False
-    is_skipped: bool = False
-    is_claimed: bool = False
-    "A reader is handing it out."
-    is_delivered: bool = False
-    ticket: Ticket | None = None
-    _bytes_to_drop: int = 0
-
-    @property
-    def pcm16(self) -> bytes:
-        return b"".join(self.chunks)
-
-    @property
-    def n_bytes(self) -> int:
-        return sum(map(len, self.chunks))
-
-    @property
-    def is_settled(self) -> bool:
-        """True when no more audio will come."""
-        return self.is_complete or self.is_skipped
-
-    @property
-    def was_begun(self) -> bool:
-        """True when the device has heard or is hearing it."""
-        return self.is_delivered or self.is_claimed
-
-    def begin_again(self) -> None:
-        """Expect the sentence anew: what is already there is kept, and the new take is joined behind it."""
-        self._bytes_to_drop = self.n_bytes
-
-    def add(self, pcm16: bytes, sample_rate: int) -> bytes:
-        """Append audio and return the part that is new."""
-        if self.chunks and sample_rate != self.sample_rate:
-            # Another voice speaks the second take: the two cannot be joined.
-            if self.was_begun:
-                return b""
-            self.chunks.clear()
-            self._bytes_to_drop = 0
-        dropped = min(self._bytes_to_drop, len(pcm16))
-        self._bytes_to_drop -= dropped
-        new = pcm16[dropped:]
-        if new:
-            self.chunks.append(new)
-            self.sample_rate = sample_rate
-        return new
 
 
 class Turn:

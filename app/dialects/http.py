@@ -39,7 +39,10 @@ def talk() -> Response:
     """Take one utterance and answer with its reply, streamed while it is being made."""
     audio_format, rate = reply_format(), reply_rate()
     session, turn = _hear(is_polled=False)
-    return stream_response(session.outlet, turn, audio_format, rate)
+    response = stream_response(session.outlet, turn, audio_format, rate)
+    # Nobody else hears this reply: when the caller hangs up, the next utterance must not wait for it.
+    response.call_on_close(lambda: session.forget(turn, "hung-up"))
+    return response
 
 
 @blueprint.get("/audio")
@@ -86,7 +89,7 @@ def show_turn(turn_id: str) -> Response:
     """Show one turn: what was said, what became of it, and when each thing happened."""
     session = current_service().sessions.find(session_name())
     turn = session.turn(turn_id)
-    with session.changed:
+    with session.lock:
         return jsonify(_describe(turn))
 
 
@@ -126,15 +129,10 @@ def _refetch(session: Session, timeout_s: float, audio_format: str, rate: int | 
     """Give a segment again, for a device that lost the connection."""
     turn = session.turn(request.args["turn"])
     index = int(number("segment", 0, 0, 1e6))
-    with session.changed:
-        session.changed.wait_for(
-            lambda: turn.end is not None or any(s.index == index and s.is_settled for s in turn.segments), timeout_s
-        )
-        segment = next((s for s in turn.segments if s.index == index and s.is_complete and s.chunks), None)
-        if segment is None:
-            raise SegmentNotFound(f"turn {turn.id} has no segment {index} to play")
-        claim: Claim = session.outlet.claim_segment(turn, segment)
-    return segment_response(claim, segment, audio_format, rate)
+    claim = session.outlet.claim_again(turn, index, timeout_s)
+    if claim is None or claim.segment is None:
+        raise SegmentNotFound(f"turn {turn.id} has no segment {index} to play, or not any more")
+    return segment_response(claim, claim.segment, audio_format, rate)
 
 
 def _nothing_yet(timeout_s: float) -> Response:

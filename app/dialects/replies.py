@@ -14,7 +14,8 @@ from app.audio.resample import StreamResampler
 from app.audio.wav import stream_header, write_wav
 from app.conversation.delivery import Claim, Outlet
 from app.conversation.events import TurnFailed
-from app.conversation.turns import Segment, Turn
+from app.conversation.segments import Segment
+from app.conversation.turns import Turn
 
 CHUNK_TIMEOUT_S = 60.0
 """How long a stream waits for its next audio; the turn's own watchdogs end it long before."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from app.errors import StageUnavailable
 from app.messages import Message, UtteranceChunk
 from app.metrics import Metrics
+from app.pipeline.jobs import HubJob, Sink
 from app.pipeline.wiring import STEPS
-from app.pipeline.workers import HubJob, PoolSettings, Sink, StagePool
+from app.pipeline.workers import PoolSettings, StagePool
 from app.stage import Stage
 
 log = logging.getLogger(__name__)

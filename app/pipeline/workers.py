@@ -5,31 +5,23 @@ from __future__ import annotations
 import itertools
 import logging
 import multiprocessing
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
 from app.errors import StageUnavailable
-from app.messages import Header, Message, StageDone, StageFailed, Utterance, UtteranceChunk
+from app.messages import Message, StageDone, StageFailed, UtteranceChunk
 from app.metrics import Metrics
-from app.pipeline.links import HubEnd, WorkerEnd
-from app.stage import Control, Stage, run_worker
+from app.pipeline.jobs import HubJob, Redone, Sink
+from app.pipeline.links import HubEnd
+from app.pipeline.restarts import Restarts
+from app.pipeline.worker import work
+from app.stage import Control, Stage
 
 log = logging.getLogger(__name__)
-
-Sink = Callable[["HubJob", Message], None]
-"""Takes what a job gives; called from the pipeline's thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redone(Message):
-    """The hub's own word: the job begins again on another worker; what it gave before will be given anew."""
-
-    stage: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +34,6 @@ class PoolSettings:
     max_queue: int = 256
     max_attempts: int = 5
     "A job that was lost with this many workers is given up: it may be what kills them."
-    first_restart_wait_s: float = 0.0
-    max_restart_wait_s: float = 30.0
-    healthy_after_s: float = 30.0
-    "A worker that lived this long is restarted at once when it dies."
     ping_every_s: float = 5.0
     pong_timeout_s: float = 60.0
     "Recognisers hold the interpreter for seconds; a worker silent for longer than this is killed."
@@ -54,39 +42,7 @@ class PoolSettings:
     stop_timeout_s: float = 3.0
 
 
-@dataclass(eq=False)
-class HubJob:
-    """A job as the hub sees it: all that is needed to do it again."""
-
-    id: int
-    message: Message
-    sink: Sink
-    submitted_at_s: float
-    started_at_s: float = 0.0
-    attempt: int = 0
-    "0 while it has never been lost."
-    chunks: list[UtteranceChunk] = field(default_factory=list)
-    worker: _Worker | None = None
-
-    @property
-    def header(self) -> Header:
-        return self.message.header
-
-    def whole_message(self) -> Message:
-        """Return the message with all speech that has arrived for it."""
-        if not self.chunks or not isinstance(self.message, Utterance):
-            return self.message
-        speech = b"".join([self.message.pcm16, *(chunk.pcm16 for chunk in self.chunks)])
-        return replace(self.message, pcm16=speech, is_complete=self.is_complete)
-
-    @property
-    def is_complete(self) -> bool:
-        if self.chunks and self.chunks[-1].is_last:
-            return True
-        return not isinstance(self.message, Utterance) or self.message.is_complete
-
-
-class _Worker:
+class Worker:
     """One process and the way to it."""
 
     def __init__(self, process: BaseProcess, link: HubEnd, started_at_s: float) -> None:
@@ -116,7 +72,7 @@ class StagePool:
     ) -> None:
         self.name = stage.name
         self.settings = settings
-        self.workers: list[_Worker] = []
+        self.workers: list[Worker] = []
         self.failure = ""
         "Why the last worker could not load; empty when one could."
         self._stage = stage
@@ -129,9 +85,7 @@ class StagePool:
         self._pending: deque[HubJob] = deque()
         self._jobs: dict[int, HubJob] = {}
         self._mean_run_s = 0.0
-        self._deaths = 0
-        self._was_ready = False
-        self._restart_at_s: list[float] = []
+        self._restarts = Restarts()
         self._stopping = False
 
     # ---- any thread -----------------------------------------------------------------------------------------------
@@ -186,7 +140,7 @@ class StagePool:
         if self.is_ready:
             return True
         soon_s = self._clock() + self.settings.patience_s
-        return self._was_ready and not self.failure and all(at_s <= soon_s for at_s in self._restart_at_s)
+        return self._restarts.was_ready and not self.failure and self._restarts.are_due_by(soon_s)
 
     def status(self) -> dict[str, object]:
         """Return plain figures for /health."""
@@ -206,7 +160,7 @@ class StagePool:
         for _ in range(self.settings.workers):
             self._start_worker()
 
-    def on_readable(self, worker: _Worker) -> None:
+    def on_readable(self, worker: Worker) -> None:
         """Take one message from a worker, or notice its death."""
         try:
             job_id, message = worker.link.receive()
@@ -215,7 +169,7 @@ class StagePool:
             return
         worker.heard_at_s, worker.pinged_at_s = self._clock(), None
         if message is Control.READY:
-            worker.ready, self.failure, self._was_ready = True, "", True
+            worker.ready, self.failure, self._restarts.was_ready = True, "", True
             log.info("%s worker %d is ready", self.name, worker.process.pid)
             with self._lock:
                 self._assign()
@@ -228,11 +182,9 @@ class StagePool:
         """Restart what is due, and kill workers that hang."""
         now_s = self._clock()
         with self._lock:
-            due = [at_s for at_s in self._restart_at_s if at_s <= now_s]
-            self._restart_at_s = [at_s for at_s in self._restart_at_s if at_s > now_s]
-        if not self._stopping:
-            for _ in due:
-                self._start_worker()
+            n_due = 0 if self._stopping else self._restarts.take_due(now_s)
+        for _ in range(n_due):
+            self._start_worker()
         for worker in self.workers:
             self._check(worker, now_s)
 
@@ -253,7 +205,7 @@ class StagePool:
     def _start_worker(self) -> None:
         link = HubEnd(self._context)
         process = self._context.Process(
-            target=_worker_main,
+            target=work,
             name=f"voice-{self.name}",
             args=(self._stage, link.worker_end, self.settings.concurrency, logging.getLogger().level),
             daemon=True,
@@ -261,7 +213,7 @@ class StagePool:
         process.start()
         link.started()
         with self._lock:
-            self.workers.append(_Worker(process, link, self._clock()))
+            self.workers.append(Worker(process, link, self._clock()))
 
     def _assign(self) -> None:
         """Give waiting jobs to workers with a free place; the lock is held."""
@@ -280,12 +232,12 @@ class StagePool:
             self._metrics.stage_wait_s.labels(self.name).observe(now_s - job.submitted_at_s)
         self._observe_queue()
 
-    def _tell(self, worker: _Worker, job_id: int, message: Message | Control) -> None:
+    def _tell(self, worker: Worker, job_id: int, message: Message | Control) -> None:
         if not worker.link.send(job_id, message):
             log.error("%s worker %s takes no messages and is killed", self.name, worker.process.pid)
             worker.process.kill()
 
-    def _deliver(self, worker: _Worker, job_id: int, message: Message) -> None:
+    def _deliver(self, worker: Worker, job_id: int, message: Message) -> None:
         with self._lock:
             is_end = isinstance(message, (StageDone, StageFailed))
             if is_end:
@@ -294,7 +246,7 @@ class StagePool:
         if job is not None:
             job.sink(job, message)
 
-    def _end(self, worker: _Worker, job_id: int) -> None:
+    def _end(self, worker: Worker, job_id: int) -> None:
         job = worker.jobs.pop(job_id, None)
         if job is not None:
             job.worker = None
@@ -303,7 +255,7 @@ class StagePool:
             self._metrics.stage_run_s.labels(self.name).observe(run_s)
         self._assign()
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: Worker) -> None:
         """Clean up after a dead worker, plan its successor and save its jobs."""
         worker.process.join(1.0)
         worker.process.kill()
@@ -327,13 +279,10 @@ class StagePool:
             text = f"the {self.name} worker died {job.attempt + 1} times at this work"
             job.sink(job, StageFailed(job.header, self.name, "stage-died", text))
 
-    def _plan_restart(self, worker: _Worker) -> None:
+    def _plan_restart(self, worker: Worker) -> None:
         now_s = self._clock()
-        healthy = worker.ready and now_s - worker.started_at_s >= self.settings.healthy_after_s
-        self._deaths = 0 if healthy else self._deaths + 1
-        wait_s = 0.0 if self._deaths <= 1 else min(0.125 * 2 ** (self._deaths - 1), self.settings.max_restart_wait_s)
+        wait_s = self._restarts.plan(now_s - worker.started_at_s if worker.ready else 0.0, now_s)
         self.failure = worker.failure or self.failure
-        self._restart_at_s.append(now_s + wait_s)
         self._metrics.stage_restarts.labels(self.name).inc()
         log.warning(
             "%s worker %s ended (exit code %s)%s; a new one starts in %.1f s",
@@ -341,7 +290,7 @@ class StagePool:
             f": {worker.failure}" if worker.failure else "", wait_s,
         )  # fmt: skip
 
-    def _check(self, worker: _Worker, now_s: float) -> None:
+    def _check(self, worker: Worker, now_s: float) -> None:
         if not worker.ready:
             return
         if worker.pinged_at_s is not None:
@@ -353,31 +302,3 @@ class StagePool:
 
     def _observe_queue(self) -> None:
         self._metrics.stage_queue.labels(self.name).set(len(self._pending))
-
-
-def _worker_main(stage: Stage, link: WorkerEnd, concurrency: int, log_level: int) -> None:
-    """Run in the child: everything a stage worker is."""
-    # The hub decides when workers leave: an interrupt at the terminal must not end them before open turns have ended.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(level=log_level, format="%(asctime)s %(processName)s %(levelname)s %(message)s")
-    _name_process(f"voice-{stage.name}")
-    link.open()
-    try:
-        run_worker(stage, link, concurrency)
-    except (BrokenPipeError, EOFError):
-        # The hub has left; so does its worker.
-        raise SystemExit(0) from None
-    except Exception as error:
-        reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-        log.exception("the %s worker cannot go on", stage.name)
-        link.send(0, StageFailed(Header("", ""), stage.name, "stage-failed", reason))
-        raise SystemExit(1) from None
-
-
-def _name_process(name: str) -> None:
-    try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write(name)
-    except OSError:
-        pass  # not Linux: the process keeps its name

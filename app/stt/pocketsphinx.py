@@ -9,11 +9,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from app.audio.pcm import SPEECH_RATE_HZ
-from app.errors import BackendUnavailable, ConfigError
+from app.errors import BackendUnavailable
 from app.intents.grammar import Grammar, load_grammar
+from app.settings import Count, Range, SecondsOrZero
 from app.stt.backend import Hypothesis
 from app.stt.language_model import trigram_arpa
 from app.stt.speech_pieces import WINDOW_S, cut_speech
@@ -25,7 +26,10 @@ log = logging.getLogger(__name__)
 
 _SENTENCES_PER_TEMPLATE = 24
 _MAX_SENTENCES_PER_TEMPLATE = 100
+_MAX_WORDS_PER_FRAME = 30
+_BLOCK_BYTES = 2 * SPEECH_RATE_HZ // 4
 _PRONUNCIATION_NUMBER = re.compile(r"\(\d+\)$")
+_LETTERS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _NOISE_WORDS = {"a", "ah", "and", "eh", "hm", "hmm", "huh", "it", "mm", "oh", "the", "uh", "um"}
 """What the dictation model makes of a breath or a bump when it stands alone."""
 
@@ -48,28 +52,18 @@ class PocketsphinxStt:
         "Things that can be named in a command; a few usual ones when empty."
         areas: tuple[str, ...] = ()
         "Rooms that can be named in a command; a few usual ones when empty."
-        sure_words: int = 3
+        sure_words: Count = 3
         "A command of so many words is taken at once; a shorter one only when the general model hears about the same."
-        max_difference: float = 0.45
+        max_difference: Annotated[float, Range(0, 1)] = 0.4
         "How far the general model's text may be from that of a short command: edits per letter, 0 to 1."
-        min_speech_s: float = 0.18
+        min_speech_s: SecondsOrZero = 0.18
         "Less voice than that is a noise, in seconds."
-        language_weight: float = 5.0
-        "How much the general model trusts likely words over sounds, 1 to 20."
-        beam: float = 1e-48
-        "How unlikely a path the general model still follows, 1e-80 to 1e-20: smaller is more accurate and slower."
-
-        def __post_init__(self) -> None:
-            if self.sure_words < 1:
-                raise ConfigError(f"pocketsphinx sure_words: is {self.sure_words}; allowed is 1 or more")
-            if not 0 <= self.max_difference <= 1:
-                raise ConfigError(f"pocketsphinx max_difference: is {self.max_difference}; allowed is 0 to 1")
-            if self.min_speech_s < 0:
-                raise ConfigError(f"pocketsphinx min_speech_s: is {self.min_speech_s}; allowed is 0 or more")
-            if not 1 <= self.language_weight <= 20:
-                raise ConfigError(f"pocketsphinx language_weight: is {self.language_weight}; allowed is 1 to 20")
-            if not 1e-80 <= self.beam <= 1e-20:
-                raise ConfigError(f"pocketsphinx beam: is {self.beam}; allowed is 1e-80 to 1e-20")
+        language_weight: Annotated[float, Range(1, 20)] = 5.0
+        "How much the general model trusts likely words over sounds."
+        beam: Annotated[float, Range(1e-80, 1e-20)] = 1e-48
+        "How unlikely a path the general model still follows: smaller is more accurate and slower."
+        max_paths: Count = 5000
+        "How many paths the general model follows at once; it bounds the time that noise takes."
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -95,7 +89,15 @@ class PocketsphinxStt:
             min(max(_SENTENCES_PER_TEMPLATE, n_names), _MAX_SENTENCES_PER_TEMPLATE)
         )
         self._commands = load_command_decoder(sentences)
-        self._dictation = Decoder(loglevel="FATAL", beam=config.beam, pbeam=config.beam, lw=config.language_weight)
+        self._warn_of_unknown_words()
+        self._dictation = Decoder(
+            loglevel="FATAL",
+            beam=config.beam,
+            pbeam=config.beam,
+            lw=config.language_weight,
+            maxhmmpf=config.max_paths,
+            maxwpf=_MAX_WORDS_PER_FRAME,
+        )
 
     def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
         """Yield what was said: after each piece of a long utterance what is known so far, at last the whole.
@@ -122,12 +124,26 @@ class PocketsphinxStt:
         """Free the models."""
         self._grammar = self._commands = self._dictation = None
 
+    def _warn_of_unknown_words(self) -> None:
+        words = {word for name in self._config.names + self._config.areas for word in _LETTERS.findall(name.lower())}
+        if unknown := sorted(word for word in words if not self._commands or not self._commands.lookup_word(word)):
+            log.warning(
+                "no pronunciation is known of %s: commands with these words will not be understood; name the things "
+                "with English words",
+                ", ".join(unknown),
+            )
+
     def _recognise(self, pcm16: bytes) -> str:
-        assert self._grammar is not None  # noqa: S101
-        command = decode(self._commands, pcm16)
+        assert self._grammar is not None
+        command = decode_whole(self._commands, pcm16)
         if command and self._grammar.parse(command) is None:
             command = ""
-        return choose_text(command, lambda: decode(self._dictation, pcm16), self._config)
+        return choose_text(command, lambda: self._dictate(pcm16), self._config)
+
+    def _dictate(self, pcm16: bytes) -> str:
+        """Decode what the decoder of commands has decoded just now."""
+        assert self._commands is not None
+        return decode_in_blocks(self._dictation, pcm16, self._commands.get_cmn())
 
 
 def choose_text(command: str, dictate: Callable[[], str], config: PocketsphinxStt.Config) -> str:
@@ -153,13 +169,32 @@ def difference(text: str, reference: str) -> float:
     return row[-1] / len(reference)
 
 
-def decode(decoder: Any, pcm16: bytes) -> str:
-    """Return the words that a decoder hears, without the marks of silence and noise."""
+def decode_whole(decoder: Any, pcm16: bytes) -> str:
+    """Return the words that a decoder hears; other threads wait until it has."""
     decoder.reinit_feat()  # Each utterance may come from another microphone: the running mean starts anew.
     decoder.start_utt()
     decoder.process_raw(pcm16, full_utt=True)
     decoder.end_utt()
-    hypothesis = decoder.hyp()
+    return _words_of(decoder.hyp())
+
+
+def decode_in_blocks(decoder: Any, pcm16: bytes, cepstral_mean: str) -> str:
+    """Return the words that a decoder hears; other threads run between the blocks.
+
+    cepstral_mean: of this very utterance, from another decoder.  With it the text is as good as that of the whole
+    utterance at once; without it a third more words are wrong.
+    """
+    decoder.reinit_feat()
+    decoder.set_cmn(cepstral_mean)
+    decoder.start_utt()
+    for start in range(0, len(pcm16), _BLOCK_BYTES):
+        decoder.process_raw(pcm16[start : start + _BLOCK_BYTES])
+    decoder.end_utt()
+    return _words_of(decoder.hyp())
+
+
+def _words_of(hypothesis: Any) -> str:
+    """Return the words without the marks of silence and noise, and without the numbers of pronunciations."""
     words = hypothesis.hypstr.split() if hypothesis else ()
     return " ".join(_PRONUNCIATION_NUMBER.sub("", word) for word in words if word[0] not in "<[+")
 
@@ -175,9 +210,6 @@ def load_command_decoder(sentences: Sequence[str]) -> Decoder:
     full_dictionary = Path(get_model_path("en-us/cmudict-en-us.dict"))
     pronunciations = read_pronunciations(full_dictionary, {word for sentence in sentences for word in sentence.split()})
     known = [sentence for sentence in sentences if all(word in pronunciations for word in sentence.split())]
-    unknown = {word for sentence in sentences for word in sentence.split()} - pronunciations.keys()
-    if unknown:
-        log.info("no pronunciation is known for %d words of the commands: %s", len(unknown), ", ".join(sorted(unknown)))
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
         model, dictionary = Path(folder, "commands.lm"), Path(folder, "commands.dict")
         model.write_text(trigram_arpa(known), encoding="utf-8")

@@ -16,7 +16,7 @@ from app.errors import BadRequest, RateLimited, Unauthorized
 
 OPEN_ROUTES = frozenset({"pages.health"})
 """Asked by load balancers and supervisors, which have no token."""
-_SESSION_NAME = re.compile(r"[\w.:@-]{1,64}")
+_SESSION_NAME = re.compile(r"[\w.:@-]{1,64}", re.ASCII)
 _MAX_CALLERS = 10_000
 
 

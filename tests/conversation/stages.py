@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from app.errors import StageUnavailable
 from app.messages import Message, Prompt, Sentence, SpeechChunk, StageDone, StageFailed, Transcript, UtteranceChunk
-from app.pipeline.workers import HubJob, Sink
+from app.pipeline.jobs import HubJob, Sink
 
 
 @dataclass

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from app.config import SessionConfig
-from app.conversation.session import Session, SpokenApology, Surroundings
+from app.conversation.session import Session
+from app.conversation.surroundings import SpokenApology, Surroundings
 from app.conversation.turns import Turn
 from app.errors import RateLimited, TurnNotFound
 from app.messages import (
@@ -21,7 +22,7 @@ from app.messages import (
     Transcript,
     Utterance,
 )
-from app.pipeline.workers import Redone
+from app.pipeline.jobs import Redone
 from tests.conversation.stages import ScriptedPipeline
 
 SPEECH = b"\x10\x20\x10\xe0" * 800

@@ -45,7 +45,7 @@ def talk_in_many_sessions(
     service: RunningService, n_sessions: int
 ) -> tuple[list[threading.Thread], dict[int, list[str]]]:
     """Start one turn in each of many sessions; the threads end when all of its audio was fetched."""
-    heard: Heard = {}
+    heard: dict[int, list[str]] = {}
 
     def one(number: int) -> None:
         assert service.post(f"/upload?session=s{number}", data=speech_wav(number)).status_code == 200

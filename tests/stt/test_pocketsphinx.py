@@ -1,0 +1,204 @@
+"""Spoken commands are understood offline, and other speech is not taken for a command."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.audio.codecs import decode as decode_file
+from app.audio.pcm import SPEECH_RATE_HZ
+from app.errors import BackendUnavailable, ConfigError
+from app.intents.grammar import load_grammar
+from app.settings import build_config
+from app.stt.pocketsphinx import PocketsphinxStt, choose_text, difference, load_command_decoder, read_pronunciations
+from tests.speech import speech_dir
+
+pytest.importorskip("pocketsphinx")
+CONFIG = PocketsphinxStt.Config()
+RNG = np.random.default_rng(3)
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> PocketsphinxStt:
+    backend = PocketsphinxStt(CONFIG)
+    backend.load()
+    return backend
+
+
+def recording(name: str) -> bytes:
+    folder = speech_dir()
+    if folder is None:
+        pytest.skip("the recordings are not here")
+    return decode_file((folder / name).read_bytes())
+
+
+def spoken(text: str) -> bytes:
+    from app.tts.flite import FliteTts
+
+    flite = FliteTts(FliteTts.Config())
+    try:
+        flite.load()
+    except BackendUnavailable as error:
+        pytest.skip(error.message)
+    pieces = list(flite.synthesize(text))
+    assert pieces[0].sample_rate == SPEECH_RATE_HZ
+    return b"".join(piece.pcm16 for piece in pieces)
+
+
+def heard(backend: PocketsphinxStt, pcm16: bytes) -> str:
+    *partial, final = backend.transcribe([pcm16])
+    assert final.is_final
+    assert not any(hypothesis.is_final for hypothesis in partial)
+    return final.text
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("rhasspy_what_time_is_it.wav", "what time is it"),
+        ("rhasspy_turn_on_the_lamp.wav", "turn on the lamp"),
+        ("wyoming_living_room_lamp.wav", "turn on the living room lamp"),
+        ("rhasspy_this_is_a_test.wav", "this is a test"),
+        ("rhasspy_play_the_beatles.wav", "play the beatles"),
+        ("sr_one_two_three.wav", "one two three"),
+        ("livekit_hello_world.wav", "hello world"),
+    ],
+)
+def test_spoken_commands(recogniser: PocketsphinxStt, file: str, text: str) -> None:
+    """Commands that people recorded come out word for word."""
+    assert heard(recogniser, recording(file)) == text
+
+
+@pytest.mark.parametrize("file", ["lj_001-0002.wav", "cards_001.wav"])
+def test_other_speech_is_no_command(recogniser: PocketsphinxStt, file: str) -> None:
+    """Dictation comes out as some text that asks for nothing."""
+    text = heard(recogniser, recording(file))
+    assert text
+    assert load_grammar().parse(text) is None
+
+
+@pytest.mark.parametrize("text", ["set a timer for five minutes", "turn off the kitchen light", "tell me a joke"])
+def test_synthetic_commands(recogniser: PocketsphinxStt, text: str) -> None:
+    """A command that flite speaks is understood."""
+    assert heard(recogniser, spoken(text)) == text
+
+
+def hiss(level: float, seconds: float = 2.0) -> bytes:
+    return RNG.normal(0, level, round(seconds * SPEECH_RATE_HZ)).astype("<i2").tobytes()
+
+
+def clicks() -> bytes:
+    samples = np.zeros(2 * SPEECH_RATE_HZ, "<i2")
+    samples[::9000] = 20_000
+    return samples.tobytes()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: b"", lambda: b"\0", lambda: b"\0" * 64_000, lambda: hiss(30), lambda: hiss(3000), clicks]
+)
+def test_nothing_said(recogniser: PocketsphinxStt, make: Callable[[], bytes]) -> None:
+    """No sound, silence, hiss and clicks end in one final hypothesis without text."""
+    hypotheses = list(recogniser.transcribe([make()]))
+    assert [(hypothesis.text, hypothesis.is_final) for hypothesis in hypotheses] == [("", True)]
+
+
+def test_a_fragment_of_a_word(recogniser: PocketsphinxStt) -> None:
+    """Two tenths of a second of speech are decoded without harm."""
+    heard(recogniser, recording("cards_001.wav")[16_000:22_400])
+
+
+def test_chunks(recogniser: PocketsphinxStt) -> None:
+    """How the utterance was cut on its way does not change what is heard."""
+    pcm16 = recording("rhasspy_what_time_is_it.wav")
+    chunks = (pcm16[start : start + 999] for start in range(0, len(pcm16), 999))
+    assert [hypothesis.text for hypothesis in recogniser.transcribe(chunks)] == ["what time is it"]
+
+
+def test_partial_hypotheses(recogniser: PocketsphinxStt) -> None:
+    """Speech for longer than six seconds comes out piece by piece."""
+    pcm16 = recording("rhasspy_what_time_is_it.wav") + bytes(6 * 2 * SPEECH_RATE_HZ) + recording("sr_one_two_three.wav")
+    hypotheses = [(hypothesis.text, hypothesis.is_final) for hypothesis in recogniser.transcribe([pcm16])]
+    assert hypotheses == [("what time is it", False), ("what time is it one two three", True)]
+
+
+@pytest.mark.parametrize(
+    ("command", "dictated", "chosen"),
+    [
+        ("turn on the lamp", None, "turn on the lamp"),
+        ("one two three", None, "one two three"),
+        ("stop", "stop", "stop"),
+        ("good morning", "good mourning", "good morning"),
+        ("help", "yelp", "help"),
+        ("lights on", "what's that", "what's that"),
+        ("light out", "in my class", "in my class"),
+        ("thank you", "", ""),
+        ("", "she sold the house", "she sold the house"),
+        ("", "", ""),
+    ],
+)
+def test_choice_of_the_text(command: str, dictated: str | None, chosen: str) -> None:
+    """A command of three words is taken at once, a shorter one when dictation hears about the same."""
+
+    def dictate() -> str:
+        assert dictated is not None, "dictation was not needed"
+        return dictated
+
+    assert choose_text(command, dictate, CONFIG) == chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "expected"),
+    [("", "", 0), ("stop", "", 1), ("", "stop", 1), ("stop", "stop", 0), ("help", "yelp", 0.25), ("ab", "ba", 1)],
+)
+def test_difference(text: str, reference: str, expected: float) -> None:
+    """Edits per letter of the reference."""
+    assert difference(text, reference) == pytest.approx(expected)
+
+
+def test_names_of_the_home(caplog: pytest.LogCaptureFixture) -> None:
+    """What the home calls its things is expected; the log names the words that cannot be."""
+    backend = PocketsphinxStt(PocketsphinxStt.Config(names=("dragon fountain", "xyzzyx lamp")))
+    with caplog.at_level(logging.WARNING):
+        backend.load()
+    assert "no pronunciation is known of xyzzyx:" in caplog.text
+    assert heard(backend, spoken("turn on the dragon fountain")) == "turn on the dragon fountain"
+
+
+def test_a_sentence_without_pronunciation_is_left_out() -> None:
+    """Unknown words do not spoil the other sentences."""
+    decoder = load_command_decoder(["turn on the lamp", "turn on the xyzzyx"])
+    assert decoder.lookup_word("lamp")
+    assert not decoder.lookup_word("xyzzyx")
+
+
+def test_every_pronunciation_is_taken(tmp_path: Path) -> None:
+    """A word that is spoken in two ways keeps both."""
+    path = tmp_path / "test.dict"
+    path.write_text("a AH\na(2) EY\nb B IY\n", encoding="utf-8")
+    assert read_pronunciations(path, {"a", "c"}) == {"a": ["a AH\n", "a(2) EY\n"]}
+
+
+def test_english_only() -> None:
+    """Another language is refused in words that say what to do."""
+    with pytest.raises(BackendUnavailable, match="English only, not 'fr'; choose another stt backend"):
+        PocketsphinxStt(PocketsphinxStt.Config(language="fr")).load()
+
+
+def test_not_loaded() -> None:
+    """Speech before load() is refused."""
+    with pytest.raises(BackendUnavailable, match="not loaded"):
+        next(PocketsphinxStt(CONFIG).transcribe([]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"sure_words": 0}, {"max_difference": 1.5}, {"min_speech_s": -1}, {"language_weight": 0}, {"beam": 0.1}],
+)
+def test_settings_out_of_range(settings: dict[str, float]) -> None:
+    """A setting that cannot work is refused with its name and what is allowed."""
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        build_config(PocketsphinxStt.Config, settings, "stt.pocketsphinx")
