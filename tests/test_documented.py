@@ -109,8 +109,8 @@ def test_every_error_code_is_described() -> None:
 
 def test_every_reason_to_cancel_is_described() -> None:
     """Each reason of a cancelled turn stands on the page."""
-    reasons = found(r'(?:interrupt|abandon|cancel)\("([\w-]+)"', sources("dialects", "conversation"))
-    assert "interrupted" in reasons
+    reasons = found(r'(?:interrupt|abandon|cancel|forget)\((?:\w+, )?"([\w-]+)"', sources("dialects", "conversation"))
+    assert {"interrupted", "hung-up"} <= reasons
     assert [reason for reason in sorted(reasons) if f"`{reason}`" not in HTTP_API] == []
 
 
