@@ -214,7 +214,8 @@ def load_command_decoder(sentences: Sequence[str]) -> Decoder:
         model, dictionary = Path(folder, "commands.lm"), Path(folder, "commands.dict")
         model.write_text(trigram_arpa(known), encoding="utf-8")
         dictionary.write_text("".join(line for lines in pronunciations.values() for line in lines), encoding="utf-8")
-        return Decoder(loglevel="FATAL", lm=str(model), dict=str(dictionary))
+        # A second pass over the words of the first takes half as much time again and mends nothing in a small model.
+        return Decoder(loglevel="FATAL", lm=str(model), dict=str(dictionary), fwdflat=False)
 
 
 def read_pronunciations(dictionary: Path, words: set[str]) -> dict[str, list[str]]:
