@@ -70,15 +70,15 @@ class Outlet:
             self._for_pollers.wait_for(lambda: bool(self._turns), timeout_s)
             return self._turns[0] if self._turns else None
 
-    def claim(self, timeout_s: float) -> Claim | None:
-        """Wait for the next segment or the end of a turn; None when nothing came in time.
+    def claim(self, timeout_s: float, is_gone: Callable[[], bool] = lambda: False) -> Claim | None:
+        """Wait for the next segment or the end of a turn; None when nothing came in time, or the poller is gone.
 
         Of several pollers each gets another segment; the end of a turn is told to all who waited for it.
         """
         deadline_s = time.monotonic() + timeout_s
         with self._for_pollers:
             waited_for: Turn | None = None
-            while True:
+            while not is_gone():
                 if waited_for is not None and waited_for.id in self._ended:
                     return Claim(waited_for, None, lambda delivered: None)
                 claim = self._take()
@@ -89,6 +89,7 @@ class Outlet:
                 if left_s <= 0:
                     return None
                 self._for_pollers.wait(left_s)
+            return None
 
     def _take(self) -> Claim | None:
         if not self._turns:

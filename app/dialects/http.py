@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from flask import Blueprint, Response, jsonify, request
 
 from app.audio.pcm import SPEECH_RATE_HZ
@@ -118,8 +120,16 @@ def _claim(session: Session, timeout_s: float) -> Claim | None:
     """Wait for the session's next audio, as long as there is a place for one more request that waits."""
     places = current_service().waiting_places
     has_place = places.acquire(blocking=False)
+    is_gone = threading.Event()
+
+    def leave() -> None:
+        is_gone.set()
+        session.outlet.more_to_take()
+
+    # Servers that notice when a client leaves say so; a thread need not wait for nobody.
+    request.environ.get("earshot.on_lost", lambda callback: None)(leave)
     try:
-        return session.outlet.claim(timeout_s if has_place else 0)
+        return session.outlet.claim(timeout_s if has_place else 0, is_gone.is_set)
     finally:
         if has_place:
             places.release()
