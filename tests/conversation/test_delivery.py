@@ -12,9 +12,26 @@ from app.conversation.segments import Segment
 from app.conversation.turns import Turn
 
 
+class WatchedCondition(threading.Condition):
+    """Tells of each thread that begins to wait."""
+
+    def __init__(self) -> None:
+        super().__init__(threading.RLock())
+        self.waits = threading.Semaphore(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.release()
+        return super().wait(timeout)
+
+
 @pytest.fixture
-def outlet() -> Outlet:
-    return Outlet(threading.Condition(threading.RLock()), lambda turn, segment: None)
+def changed() -> WatchedCondition:
+    return WatchedCondition()
+
+
+@pytest.fixture
+def outlet(changed: WatchedCondition) -> Outlet:
+    return Outlet(changed, lambda turn, segment: None)
 
 
 def turn_of(*texts: str, is_over: bool = True) -> Turn:
@@ -74,7 +91,7 @@ def test_an_end_that_did_not_arrive_is_told_again(outlet: Outlet) -> None:
     assert outlet.claim(0) is None
 
 
-def test_all_who_wait_are_told_of_the_end(outlet: Outlet) -> None:
+def test_all_who_wait_are_told_of_the_end(outlet: Outlet, changed: WatchedCondition) -> None:
     """Two pollers that wait for one turn both learn that it is over."""
     turn = turn_of("a", is_over=False)
     turn.segments[0].is_delivered = True
@@ -90,13 +107,14 @@ def test_all_who_wait_are_told_of_the_end(outlet: Outlet) -> None:
     pollers = [threading.Thread(target=poll) for _ in range(2)]
     for poller in pollers:
         poller.start()
-    with outlet._changed:
+    for _ in pollers:
+        assert changed.waits.acquire(timeout=20)
+    with changed:
         turn.finish(TurnDone())
-        outlet._changed.notify_all()
+        changed.notify_all()
     for poller in pollers:
         poller.join(20)
-    # The one that came first may have ended the turn before the other began to wait.
-    assert got[:1] == [None]
+    assert got == [None, None]
 
 
 def test_a_sentence_that_is_still_spoken_is_waited_for(outlet: Outlet) -> None:

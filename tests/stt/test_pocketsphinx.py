@@ -56,6 +56,7 @@ def heard(backend: PocketsphinxStt, pcm16: bytes) -> str:
     return final.text
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("file", "text"),
     [
@@ -73,6 +74,7 @@ def test_spoken_commands(recogniser: PocketsphinxStt, file: str, text: str) -> N
     assert heard(recogniser, recording(file)) == text
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("file", ["lj_001-0002.wav", "cards_001.wav"])
 def test_other_speech_is_no_command(recogniser: PocketsphinxStt, file: str) -> None:
     """Dictation comes out as some text that asks for nothing."""
@@ -81,6 +83,7 @@ def test_other_speech_is_no_command(recogniser: PocketsphinxStt, file: str) -> N
     assert load_grammar().parse(text) is None
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("text", ["set a timer for five minutes", "turn off the kitchen light", "tell me a joke"])
 def test_synthetic_commands(recogniser: PocketsphinxStt, text: str) -> None:
     """A command that flite speaks is understood."""
@@ -97,6 +100,7 @@ def clicks() -> bytes:
     return samples.tobytes()
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     "make", [lambda: b"", lambda: b"\0", lambda: b"\0" * 64_000, lambda: hiss(30), lambda: hiss(3000), clicks]
 )
@@ -106,11 +110,13 @@ def test_nothing_said(recogniser: PocketsphinxStt, make: Callable[[], bytes]) ->
     assert [(hypothesis.text, hypothesis.is_final) for hypothesis in hypotheses] == [("", True)]
 
 
+@pytest.mark.engine
 def test_a_fragment_of_a_word(recogniser: PocketsphinxStt) -> None:
     """Two tenths of a second of speech are decoded without harm."""
     heard(recogniser, recording("cards_001.wav")[16_000:22_400])
 
 
+@pytest.mark.engine
 def test_chunks(recogniser: PocketsphinxStt) -> None:
     """How the utterance was cut on its way does not change what is heard."""
     pcm16 = recording("rhasspy_what_time_is_it.wav")
@@ -118,6 +124,7 @@ def test_chunks(recogniser: PocketsphinxStt) -> None:
     assert [hypothesis.text for hypothesis in recogniser.transcribe(chunks)] == ["what time is it"]
 
 
+@pytest.mark.engine
 def test_partial_hypotheses(recogniser: PocketsphinxStt) -> None:
     """Speech for longer than six seconds comes out piece by piece."""
     pcm16 = recording("rhasspy_what_time_is_it.wav") + bytes(6 * 2 * SPEECH_RATE_HZ) + recording("sr_one_two_three.wav")
@@ -159,6 +166,7 @@ def test_difference(text: str, reference: str, expected: float) -> None:
     assert difference(text, reference) == pytest.approx(expected)
 
 
+@pytest.mark.engine
 def test_names_of_the_home(caplog: pytest.LogCaptureFixture) -> None:
     """What the home calls its things is expected; the log names the words that cannot be."""
     backend = PocketsphinxStt(PocketsphinxStt.Config(names=("dragon fountain", "xyzzyx lamp")))
