@@ -11,7 +11,7 @@ import pytest
 from tests.configuration import Load, load_tree
 
 # No deadline: how long an example takes says more about the machine than about the code.
-hypothesis.settings.register_profile("unit", max_examples=40, deadline=None)
+hypothesis.settings.register_profile("unit", max_examples=30, deadline=None)
 hypothesis.settings.load_profile("unit")
 
 

