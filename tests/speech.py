@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,14 @@ def list_recordings(*kinds: str) -> list[dict[str, str]]:
         return []
     with (folder / "MANIFEST.tsv").open(encoding="utf-8") as manifest:
         return [row for row in csv.DictReader(manifest, delimiter="\t") if not kinds or row["kind"] in kinds]
+
+
+def every_recording(*kinds: str, quick_s: float) -> list[Any]:
+    """Return the rows as parameters of a test; those longer than `quick_s` take the time of an engine."""
+    return [
+        pytest.param(row, id=row["file"], marks=[pytest.mark.engine] if float(row["seconds"]) > quick_s else [])
+        for row in list_recordings(*kinds)
+    ]
 
 
 def read_recording(name: str) -> bytes:

@@ -18,13 +18,10 @@ from app.audio.pcm import duration_s, is_silent, level_dbfs, to_samples, tone
 from app.audio.wav import write_wav
 from app.errors import AudioTooLarge, BadAudio, BadRequest, RequestError, UnsupportedAudio
 from tests.audio.files import EXTENSIBLE, encode_with, make_chunk, make_samples, make_wav, pack_samples
-from tests.speech import list_recordings, read_recording
+from tests.speech import every_recording, read_recording
 
 BEEP = tone(440, 0.5)
 FLAC_BLOCK = 4_608
-LONG_S = 30.0
-"""Recordings of that length are left to the tests that may take seconds."""
-
 
 # container and codec as FFmpeg names them, the rate, the number of channels
 FILES = {
@@ -146,22 +143,11 @@ def test_a_file_cut_short_is_heard_as_far_as_it_goes() -> None:
 # ---- real recordings -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "length_s"),
-    [
-        pytest.param(
-            row["file"],
-            float(row["seconds"]),
-            id=row["file"],
-            marks=[pytest.mark.engine] if float(row["seconds"]) > LONG_S else [],
-        )
-        for row in list_recordings()
-    ],
-)
-def test_recordings_have_the_length_of_the_manifest(name: str, length_s: float) -> None:
+@pytest.mark.parametrize("row", every_recording(quick_s=12))
+def test_recordings_have_the_length_of_the_manifest(row: dict[str, str]) -> None:
     """Every recording of real people decodes whole, and none is called silent."""
-    pcm16 = decode(read_recording(name))
-    assert duration_s(pcm16, 16_000) == pytest.approx(length_s, abs=0.03)
+    pcm16 = decode(read_recording(row["file"]))
+    assert duration_s(pcm16, 16_000) == pytest.approx(float(row["seconds"]), abs=0.03)
     assert not is_silent(pcm16, 16_000)
 
 
