@@ -1,6 +1,7 @@
 """What travels between the hub and the stage workers: frozen, self-contained, plain data.
 
-Times are `time.monotonic()` seconds, which all processes of one machine share.
+Times are `time.monotonic()` seconds, which all processes of one machine share.  The classes have no slots: a frozen
+dataclass with slots pickles field by field in Python, several times as slowly.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """Says which work a message belongs to."""
 
@@ -20,7 +21,7 @@ class Header:
     created_at_s: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """The base of all messages."""
 
@@ -30,7 +31,7 @@ class Message:
 # ---- hub -> stage: each opens one job -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Utterance(Message):
     """User speech. When `is_complete` is false, UtteranceChunk messages follow."""
 
@@ -39,7 +40,7 @@ class Utterance(Message):
     is_complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UtteranceChunk(Message):
     """More speech of an utterance that is still arriving."""
 
@@ -47,7 +48,7 @@ class UtteranceChunk(Message):
     is_last: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChatMessage:
     """One entry of the conversation so far."""
 
@@ -56,7 +57,7 @@ class ChatMessage:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunningTimer:
     """A timer that the hub will let ring."""
 
@@ -66,7 +67,7 @@ class RunningTimer:
     left_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prompt(Message):
     """What the language model answers."""
 
@@ -79,7 +80,7 @@ class Prompt(Message):
     "Per-session settings such as `model` or `temperature`; a backend takes those it knows."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sentence(Message):
     """One piece of the reply: what the llm stage gives and the tts stage takes."""
 
@@ -93,7 +94,7 @@ class Sentence(Message):
 # ---- stage -> hub ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Transcript(Message):
     """The user's words."""
 
@@ -103,7 +104,7 @@ class Transcript(Message):
     "BCP 47 tag when the recogniser says one."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Action(Message):
     """Something the reply does besides being spoken; the hub carries it out."""
 
@@ -112,7 +113,7 @@ class Action(Message):
     arguments: dict[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SpeechChunk(Message):
     """Spoken audio of one sentence, in order."""
 
@@ -121,7 +122,7 @@ class SpeechChunk(Message):
     sample_rate: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Analysis(Message):
     """What an analyser heard in the utterance."""
 
@@ -130,21 +131,21 @@ class Analysis(Message):
     "A missing score is None, never 0.  Names carry their unit."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mark(Message):
     """A moment worth showing in the turn's waterfall; its time is the header's `created_at_s`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StageDone(Message):
     """The job is finished; no more of it follows."""
 
     stage: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StageFailed(Message):
     """The job could not be done; no more of it follows."""
 

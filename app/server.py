@@ -33,6 +33,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 MAX_READ_AHEAD_BYTES = 262_144
+SHORT_BODY_BYTES = 1_000_000
 
 
 class EarshotWorker(UvicornWorker):
@@ -110,14 +111,9 @@ class WsgiBridge:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        loop = asyncio.get_running_loop()
-        exchange = _Exchange(loop, send)
-        reader = loop.create_task(exchange.read(receive))
-        try:
-            environ = build_environ(scope, exchange.body)
-            await loop.run_in_executor(self._executor, exchange.run, self._app, environ)
-        finally:
-            reader.cancel()
+        exchange = _Exchange(asyncio.get_running_loop(), send)
+        environ = {**build_environ(scope, exchange.body), "earshot.on_lost": exchange.on_lost}
+        await exchange.read(receive, lambda: self._executor.submit(exchange.run, self._app, environ), _is_short(scope))
 
 
 class _Exchange:
@@ -127,32 +123,59 @@ class _Exchange:
         self.body = RequestBody(loop)
         self._loop = loop
         self._send = send
-        self._is_broken = False
+        self._reader: asyncio.Task[None] | None = asyncio.current_task(loop)
+        self._sender: asyncio.Task[None] | None = None
+        self._taken = threading.Semaphore(0)
+        self._is_lost = False
+        self._when_lost: Callable[[], None] | None = None
         self._start: dict[str, Any] | None = None
         self._is_started = False
         self._is_finished = False
         self._left_bytes: int | None = None
 
-    # ---- on the loop ---------------------------------------------------------------------------------------------
+    # ---- on the loop -------------------------------------------------------------------------------------------------
 
-    async def read(self, receive: Receive) -> None:
-        """Take the request's body as it comes, then watch for the client's leaving."""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self._is_broken = True
-                self.body.break_off()
-                return
-            self.body.feed(message.get("body", b""), message.get("more_body", False))
-            await self.body.wait_for_room()
+    async def read(self, receive: Receive, start: Callable[[], object], is_short: bool) -> None:
+        """Take the request's body as it comes, then wait for the end of the response or of the connection.
+
+        start: gets a thread to answer; for a short body only when it is complete, so that a slow device holds none.
+        """
+        is_running = not is_short
+        if is_running:
+            start()
+        while (message := await receive())["type"] != "http.disconnect":
+            more = message.get("more_body", False)
+            self.body.feed(message.get("body", b""), more)
+            if is_running:
+                await self.body.wait_for_room()
+            elif not more:
+                is_running = True
+                start()
+        if is_running and not self._is_finished:
+            self._is_lost = True
+            self.body.break_off()
+            if self._when_lost is not None:
+                self._when_lost()
+
+    def _begin_to_send(self, messages: list[dict[str, Any]]) -> None:
+        self._sender = self._loop.create_task(self._send_all(messages))
 
     async def _send_all(self, messages: list[dict[str, Any]]) -> None:
-        for message in messages:
-            await self._send(message)
-        # A connection that was lost meanwhile is noticed by `read`, which needs its turn on the loop first.
-        await asyncio.sleep(0)
+        try:
+            for message in messages:
+                await self._send(message)
+            # A connection that was lost meanwhile is noticed by `read`, which needs its turn on the loop first.
+            await asyncio.sleep(0)
+        finally:
+            self._taken.release()
 
-    # ---- in the thread -------------------------------------------------------------------------------------------
+    # ---- in the thread -----------------------------------------------------------------------------------------------
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called on the loop when the client leaves before it has its response."""
+        self._when_lost = callback
+        if self._is_lost:
+            callback()
 
     def run(self, app: WsgiApp, environ: dict[str, Any]) -> None:
         """Call the app and hand its response over."""
@@ -171,6 +194,9 @@ class _Exchange:
             log.debug("the client left during %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
         except Exception:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            # uvicorn answers 500, or closes the connection when the response has begun.
+            if self._reader is not None:
+                self._loop.call_soon_threadsafe(self._reader.cancel)
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         if exc_info and self._is_started:
@@ -183,25 +209,25 @@ class _Exchange:
     def _write(self, chunk: bytes) -> None:
         if self._left_bytes is not None:
             self._left_bytes -= len(chunk)
-        self._is_finished = self._left_bytes == 0
-        self._hand_over({"type": "http.response.body", "body": chunk, "more_body": not self._is_finished})
+        self._hand_over(chunk, is_last=self._left_bytes == 0)
 
     def _finish(self) -> None:
         if not self._is_finished:
-            self._is_finished = True
-            self._hand_over({"type": "http.response.body", "body": b"", "more_body": False})
+            self._hand_over(b"", is_last=True)
 
-    def _hand_over(self, message: dict[str, Any]) -> None:
-        """Return when the connection has taken the message; raises ConnectionResetError when it is lost."""
-        if self._is_broken:
+    def _hand_over(self, chunk: bytes, is_last: bool) -> None:
+        """Return when the connection has taken the chunk; raises ConnectionResetError when it is lost."""
+        if self._is_lost:
             raise ConnectionResetError("the client has left")
-        messages = [message]
+        messages = [{"type": "http.response.body", "body": chunk, "more_body": not is_last}]
         if not self._is_started:
             assert self._start is not None, "the app gave a body before its status"
             self._is_started = True
             messages.insert(0, self._start)
-        asyncio.run_coroutine_threadsafe(self._send_all(messages), self._loop).result()
-        if self._is_broken and not self._is_finished:
+        self._is_finished = is_last
+        self._loop.call_soon_threadsafe(self._begin_to_send, messages)
+        self._taken.acquire()
+        if self._is_lost:
             raise ConnectionResetError("the client has left")
 
 
@@ -237,7 +263,8 @@ class RequestBody(io.RawIOBase):
 
     async def wait_for_room(self) -> None:
         """Wait until the thread has read what it has."""
-        await self._room.wait()
+        if not self._room.is_set():
+            await self._room.wait()
 
     # ---- in the thread -------------------------------------------------------------------------------------------
 
@@ -256,6 +283,13 @@ class RequestBody(io.RawIOBase):
             if not self._buffer and not self._room.is_set():
                 self._loop.call_soon_threadsafe(self._room.set)
             return n_bytes
+
+
+def _is_short(scope: dict[str, Any]) -> bool:
+    """True for a request whose whole body may be kept until it is complete, or that has none."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" not in headers and length.isdigit() and int(length) <= SHORT_BODY_BYTES
 
 
 def build_environ(scope: dict[str, Any], body: RequestBody) -> dict[str, Any]:

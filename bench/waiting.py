@@ -38,6 +38,7 @@ EVENT_DEVICES = 200
 """Devices of which the deliveries are looked up; each look-up holds a thread of the hub for some seconds."""
 EVENT_READERS = 16
 EVENT_TIMEOUT_S = 5.0
+GRACE_S = 5.0
 PATIENCE_S = 120.0
 SPEECH_S = 3.0
 """96 kB."""
@@ -58,8 +59,10 @@ class Load:
 class Seen:
     """What one device has seen; `ready` is Unix time, everything else monotonic, in seconds."""
 
+    asked_at_s: list[float] = field(default_factory=list)
+    "When an upload was due."
     uploads: dict[str, tuple[float, float]] = field(default_factory=dict)
-    "By turn: when the upload was sent and when it was answered."
+    "By turn: when the upload was due and when it was answered."
     refused: Counter[str] = field(default_factory=Counter)
     fetched: list[Fetched] = field(default_factory=list)
     ready: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -134,9 +137,9 @@ def summary(crowd: Crowd) -> Figures:
     fetch_s: list[float] = []
     for seen in crowd.devices:
         firsts = {f.turn_id: f.answered_at_s for f in reversed(seen.fetched) if f.status == 200}
+        n_asked += sum(crowd.from_s <= at_s < crowd.to_s for at_s in seen.asked_at_s)
         for turn_id, (sent_at_s, uploaded_at_s) in seen.uploads.items():
             if crowd.from_s <= sent_at_s < crowd.to_s:
-                n_asked += 1
                 uploads_s.append(uploaded_at_s - sent_at_s)
                 if turn_id in firsts:
                     n_answered += 1
@@ -190,12 +193,12 @@ async def _play(start: Callable[[], float], port: int, load: Load) -> Crowd:
         gc.disable()
         begin_at_s = start()
         plans = enumerate(zip(devices, seen, strict=True))
-        await asyncio.gather(*(_ask(device, own, speech, load, i, begin_at_s) for i, (device, own) in plans))
-        # What was asked last is still being answered.
-        await asyncio.sleep(3.0)
-        for task in listening:
+        asking = [asyncio.create_task(_ask(device, own, speech, load, i, begin_at_s)) for i, (device, own) in plans]
+        # What was asked last is still being answered; what takes longer counts as unanswered.
+        await sleep_until(begin_at_s + load.warm_up_s + load.seconds + GRACE_S)
+        for task in (*asking, *listening):
             task.cancel()
-        await asyncio.gather(*listening, return_exceptions=True)
+        await asyncio.gather(*asking, *listening, return_exceptions=True)
         await _read_events(http, devices, seen)
     from_s = begin_at_s + load.warm_up_s
     return Crowd(seen, from_s, from_s + load.seconds, time.time() - time.monotonic())
@@ -223,6 +226,7 @@ async def _ask(device: Device, seen: Seen, speech: bytes, load: Load, number: in
     due_at_s = begin_at_s + chance.uniform(0, load.every_s[1])
     while due_at_s < begin_at_s + load.warm_up_s + load.seconds:
         await sleep_until(due_at_s)
+        seen.asked_at_s.append(due_at_s)
         try:
             uploaded = await device.upload(speech)
         except (asyncio.TimeoutError, aiohttp.ClientError) as error:

@@ -26,8 +26,10 @@ class Claim:
 class Outlet:
     """The turns of a session in the order in which pollers hear them."""
 
-    def __init__(self, changed: threading.Condition, on_delivered: Callable[[Turn, Segment], None]) -> None:
-        self._changed = changed
+    def __init__(self, lock: threading.RLock, on_delivered: Callable[[Turn, Segment], None]) -> None:
+        # Two conditions, because a poller that woke for every chunk of audio would mostly wake for nothing.
+        self._for_pollers = threading.Condition(lock)
+        self._for_streams = threading.Condition(lock)
         self._on_delivered = on_delivered
         self._turns: deque[Turn] = deque()
         self._ends_under_way: set[str] = set()
@@ -36,16 +38,27 @@ class Outlet:
 
     def add(self, turn: Turn) -> None:
         """Put a turn at the end of the line."""
-        with self._changed:
+        with self._for_pollers:
             self._turns.append(turn)
-            self._changed.notify_all()
+            self.more_to_take()
+
+    def more_to_take(self) -> None:
+        """Wake whoever waits, since a segment is complete or a turn has ended."""
+        with self._for_pollers:
+            self._for_pollers.notify_all()
+            self._for_streams.notify_all()
+
+    def more_audio(self) -> None:
+        """Wake streams, since a segment has grown."""
+        with self._for_streams:
+            self._for_streams.notify_all()
 
     def drop(self, turn: Turn) -> None:
         """Take a turn out of the line without telling anyone of its end."""
-        with self._changed:
+        with self._for_pollers:
             if turn in self._turns:
                 self._turns.remove(turn)
-            self._changed.notify_all()
+            self.more_to_take()
 
     @property
     def is_empty(self) -> bool:
@@ -53,19 +66,19 @@ class Outlet:
 
     def wait_for_turn(self, timeout_s: float) -> Turn | None:
         """Return the turn that pollers hear now, waiting for one; None when none came in time."""
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._turns), timeout_s)
+        with self._for_pollers:
+            self._for_pollers.wait_for(lambda: bool(self._turns), timeout_s)
             return self._turns[0] if self._turns else None
 
-    def claim(self, timeout_s: float) -> Claim | None:
-        """Wait for the next segment or the end of a turn; None when nothing came in time.
+    def claim(self, timeout_s: float, is_gone: Callable[[], bool] = lambda: False) -> Claim | None:
+        """Wait for the next segment or the end of a turn; None when nothing came in time, or the poller is gone.
 
         Of several pollers each gets another segment; the end of a turn is told to all who waited for it.
         """
         deadline_s = time.monotonic() + timeout_s
-        with self._changed:
+        with self._for_pollers:
             waited_for: Turn | None = None
-            while True:
+            while not is_gone():
                 if waited_for is not None and waited_for.id in self._ended:
                     return Claim(waited_for, None, lambda delivered: None)
                 claim = self._take()
@@ -75,7 +88,8 @@ class Outlet:
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     return None
-                self._changed.wait(left_s)
+                self._for_pollers.wait(left_s)
+            return None
 
     def _take(self) -> Claim | None:
         if not self._turns:
@@ -90,28 +104,41 @@ class Outlet:
             return Claim(turn, None, lambda delivered: self._settle_end(turn, delivered))
         return None
 
+    def claim_again(self, turn: Turn, index: int, timeout_s: float) -> Claim | None:
+        """Wait for a segment by its number and claim it, whether it was delivered or not; None when there is none."""
+
+        def find() -> Segment | None:
+            return next((s for s in turn.segments if s.index == index and s.is_settled), None)
+
+        with self._for_pollers:
+            self._for_pollers.wait_for(lambda: find() is not None or turn.end is not None, timeout_s)
+            segment = find()
+            if segment is None or not segment.is_complete or not segment.chunks:
+                return None
+            return self.claim_segment(turn, segment)
+
     def claim_segment(self, turn: Turn, segment: Segment) -> Claim:
         """Hand out this very segment; one that was delivered before may be handed out again."""
-        with self._changed:
+        with self._for_pollers:
             segment.is_claimed = True
             turn.marks.setdefault("first_fetch", time.monotonic())
         return Claim(turn, segment, lambda delivered: self.settle_segment(turn, segment, delivered))
 
     def settle_segment(self, turn: Turn, segment: Segment, delivered: bool) -> None:
         """Note that a segment was delivered, or that it is next in line again."""
-        with self._changed:
+        with self._for_pollers:
             segment.is_claimed = False
             if delivered and not segment.is_delivered:
                 segment.is_delivered = True
                 self._on_delivered(turn, segment)
-            self._changed.notify_all()
+            self.more_to_take()
 
     def _settle_end(self, turn: Turn, delivered: bool) -> None:
-        with self._changed:
+        with self._for_pollers:
             self._ends_under_way.discard(turn.id)
             if delivered:
                 self._close(turn)
-            self._changed.notify_all()
+            self.more_to_take()
 
     def _close(self, turn: Turn) -> None:
         if turn in self._turns:
@@ -130,10 +157,10 @@ class Outlet:
                 delivered = True
             finally:
                 self.settle_segment(turn, segment, delivered)
-        with self._changed:
+        with self._for_streams:
             if turn.is_heard_out:
                 self._close(turn)
-                self._changed.notify_all()
+                self.more_to_take()
 
     def _wait_for_segment(self, turn: Turn, timeout_s: float) -> Segment | None:
         """Claim the turn's next segment as soon as it has any audio; None when the turn has no more."""
@@ -142,8 +169,8 @@ class Outlet:
             segment = next(turn.waiting(), None)
             return segment if segment is not None and segment.chunks and not segment.is_claimed else None
 
-        with self._changed:
-            self._changed.wait_for(lambda: next_segment() is not None or turn.is_heard_out, timeout_s)
+        with self._for_streams:
+            self._for_streams.wait_for(lambda: next_segment() is not None or turn.is_heard_out, timeout_s)
             segment = next_segment()
             if segment is not None:
                 self.claim_segment(turn, segment)
@@ -152,8 +179,8 @@ class Outlet:
     def _chunks(self, segment: Segment, timeout_s: float) -> Iterator[bytes]:
         position = 0
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: position < len(segment.chunks) or segment.is_settled, timeout_s)  # noqa: B023
+            with self._for_streams:
+                self._for_streams.wait_for(lambda: position < len(segment.chunks) or segment.is_settled, timeout_s)  # noqa: B023
                 if position >= len(segment.chunks):
                     return
                 chunk = segment.chunks[position]

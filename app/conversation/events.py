@@ -164,13 +164,13 @@ class EventLog:
     def __init__(
         self,
         session_id: str,
-        changed: threading.Condition,
+        lock: threading.RLock,
         max_events: int,
         listeners: list[Callable[[Event], None]],
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._session_id = session_id
-        self._changed = changed
+        self._changed = threading.Condition(lock)
         self._events: deque[Event] = deque(maxlen=max_events)
         self._listeners = listeners
         self._wall_clock = wall_clock

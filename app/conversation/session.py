@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from app.audio.pcm import SPEECH_RATE_HZ, is_silent
 from app.conversation.delivery import Outlet
@@ -19,6 +18,7 @@ from app.conversation.events import (
     TurnFailed,
     TurnStarted,
 )
+from app.conversation.hearing import Hearing
 from app.conversation.history import History
 from app.conversation.segments import Segment
 from app.conversation.surroundings import Surroundings
@@ -26,23 +26,35 @@ from app.conversation.timers import Timers
 from app.conversation.turns import Turn
 from app.errors import RateLimited, StageUnavailable, TurnNotFound
 from app.llm.sentences import split_sentences
-from app.messages import Action, ChatMessage, Message, Prompt, Sentence, UtteranceChunk
+from app.messages import (
+    Action,
+    ChatMessage,
+    Message,
+    Prompt,
+    Sentence,
+    SpeechChunk,
+    StageDone,
+    StageFailed,
+    UtteranceChunk,
+)
 from app.pipeline.jobs import HubJob
 
 log = logging.getLogger(__name__)
+KEPT_REPLIES = 2
+"""Replies that were heard out and can still be fetched again; more would only cost memory."""
 
 
 class Session:
     """Turns in their order, the event log, history and timers of one device.
 
-    May be used from any thread: one lock guards everything, and `changed` wakes whoever waits for it.
+    May be used from any thread: one lock guards everything.
     """
 
     def __init__(self, session_id: str, around: Surroundings) -> None:
         self.id = session_id
-        self.changed = threading.Condition(threading.RLock())
-        self.log = EventLog(session_id, self.changed, around.config.max_events, around.listeners)
-        self.outlet = Outlet(self.changed, self._on_delivered)
+        self.lock = threading.RLock()
+        self.log = EventLog(session_id, self.lock, around.config.max_events, around.listeners)
+        self.outlet = Outlet(self.lock, self._on_delivered)
         self.timers = Timers(around.config.max_timers, around.config.max_timer_s)
         self.options: dict[str, object] = {}
         "Settings of this session for its prompts, such as `model`."
@@ -52,6 +64,7 @@ class Session:
         self._turns: OrderedDict[str, Turn] = OrderedDict()
         self._queue: deque[Turn] = deque()
         "Turns that have not ended: the current one first, those behind it wait."
+        self._with_audio: deque[Turn] = deque()
 
     # ---- what begins a turn ---------------------------------------------------------------------------------------
 
@@ -88,7 +101,7 @@ class Session:
 
         is_superseded: another turn follows at once, so pollers are not told of the end of the old ones.
         """
-        with self.changed:
+        with self.lock:
             cancelled = [turn for turn in self._turns.values() if not turn.is_heard_out]
             self._queue.clear()
             for turn in cancelled:
@@ -98,14 +111,14 @@ class Session:
                     self.outlet.drop(turn)
                 if was_open:
                     self._after_end(turn)
-            self.changed.notify_all()
+            self.outlet.more_to_take()
         return cancelled
 
     # ---- what readers ask -----------------------------------------------------------------------------------------
 
     def turn(self, turn_id: str) -> Turn:
         """Return a turn that is still kept; raises TurnNotFound."""
-        with self.changed:
+        with self.lock:
             if turn_id in self._turns:
                 return self._turns[turn_id]
         kept_s = self._around.config.segments_kept_s
@@ -132,7 +145,7 @@ class Session:
 
     def tick(self, now_s: float) -> None:
         """Ring timers, end a turn that makes no progress, let go of old ones."""
-        with self.changed:
+        with self.lock:
             for timer in self.timers.due(now_s):
                 try:
                     self.speak(f"Your {timer.name} timer is done." if timer.name else "Your timer is done.")
@@ -140,11 +153,17 @@ class Session:
                     log.warning("a timer of session %s could not ring: %s", self.id, error.code)
             if self._queue:
                 self._check(self._queue[0], now_s)
-            kept_s = self._around.config.segments_kept_s
-            for turn in [t for t in self._turns.values() if t.end is not None and now_s - t.marks["ended"] > kept_s]:
-                del self._turns[turn.id]
-                self.outlet.drop(turn)
-                turn.let_go()
+            self._let_go_of_old(now_s)
+
+    def _let_go_of_old(self, now_s: float) -> None:
+        """Forget turns whose time is over; they end in the order in which they were opened."""
+        while self._turns:
+            oldest = next(iter(self._turns.values()))
+            if oldest.end is None or now_s - oldest.marks["ended"] <= self._around.config.segments_kept_s:
+                return
+            del self._turns[oldest.id]
+            self.outlet.drop(oldest)
+            oldest.let_go()
 
     def _check(self, turn: Turn, now_s: float) -> None:
         config = self._around.config
@@ -163,7 +182,7 @@ class Session:
 
     def _enqueue(self, turn: Turn, begin: Callable[[], list[Message]]) -> Turn:
         """Put a turn in line; `begin` gives its first messages when its time has come."""
-        with self.changed:
+        with self.lock:
             if len(self._queue) > self._around.config.max_queued_turns:
                 text = f"{len(self._queue) - 1} utterances of this session wait already; fetch their replies first"
                 raise RateLimited(text)
@@ -171,6 +190,9 @@ class Session:
             turn.begin = begin
             self._turns[turn.id] = turn
             self._queue.append(turn)
+            self._with_audio.append(turn)
+            while len(self._with_audio) > KEPT_REPLIES + 1 and self._with_audio[0].is_heard_out:
+                self._with_audio.popleft().let_go()
             self._around.on_turn_open(turn)
             if turn.is_polled:
                 self.outlet.add(turn)
@@ -200,13 +222,20 @@ class Session:
 
     def _on_message(self, turn: Turn, job: HubJob, message: Message) -> None:
         """Take what a stage gives; called from the pipeline's thread."""
-        with self.changed:
+        with self.lock:
             turn.last_progress_s = self._around.clock()
             if isinstance(message, Action):
                 self._act(turn, message)
             else:
                 self._submit(turn, turn.receive(job, message, lambda heard: self._prompt(turn, heard)))
+                self._tell_readers(message)
                 self._settle(turn)
+
+    def _tell_readers(self, message: Message) -> None:
+        if isinstance(message, SpeechChunk):
+            self.outlet.more_audio()
+        elif isinstance(message, (StageDone, StageFailed)) and message.stage == "tts":
+            self.outlet.more_to_take()
 
     def _settle(self, turn: Turn) -> None:
         """Do once what follows a turn's end."""
@@ -221,7 +250,7 @@ class Session:
                 turn.apologise(apology.text, apology.pcm16, apology.sample_rate)
         self._history.add(turn)
         self._around.on_turn_end(turn)
-        self.changed.notify_all()
+        self.outlet.more_to_take()
         if turn in self._queue:
             self._queue.remove(turn)
             if self._queue and "started" not in self._queue[0].marks:
@@ -257,7 +286,7 @@ class Session:
 
     def feed(self, turn: Turn, pcm16: bytes, is_last: bool) -> None:
         """Add speech to a turn whose utterance is still arriving."""
-        with self.changed:
+        with self.lock:
             now_s = turn.last_progress_s = self._around.clock()
             turn.add_speech(pcm16, is_last, now_s)
             for ticket in turn.tickets:
@@ -265,28 +294,7 @@ class Session:
 
     def forget(self, turn: Turn, reason: str) -> None:
         """End a turn that nobody will ask for; one that has ended stays as it is."""
-        with self.changed:
+        with self.lock:
             self.outlet.drop(turn)
             turn.cancel(reason)
             self._settle(turn)
-
-
-@dataclass(frozen=True, slots=True)
-class Hearing:
-    """An utterance that is still arriving."""
-
-    session: Session
-    turn: Turn
-
-    def feed(self, pcm16: bytes) -> None:
-        """Add speech: PCM16 mono at SPEECH_RATE_HZ, any length."""
-        if pcm16:
-            self.session.feed(self.turn, pcm16, is_last=False)
-
-    def finish(self, pcm16: bytes = b"") -> None:
-        """Say that the utterance is complete."""
-        self.session.feed(self.turn, pcm16, is_last=True)
-
-    def abandon(self, reason: str) -> None:
-        """Forget the utterance: it will never be complete."""
-        self.session.forget(self.turn, reason)

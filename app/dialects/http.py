@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from flask import Blueprint, Response, jsonify, request
 
 from app.audio.pcm import SPEECH_RATE_HZ
@@ -89,7 +91,7 @@ def show_turn(turn_id: str) -> Response:
     """Show one turn: what was said, what became of it, and when each thing happened."""
     session = current_service().sessions.find(session_name())
     turn = session.turn(turn_id)
-    with session.changed:
+    with session.lock:
         return jsonify(_describe(turn))
 
 
@@ -118,8 +120,16 @@ def _claim(session: Session, timeout_s: float) -> Claim | None:
     """Wait for the session's next audio, as long as there is a place for one more request that waits."""
     places = current_service().waiting_places
     has_place = places.acquire(blocking=False)
+    is_gone = threading.Event()
+
+    def leave() -> None:
+        is_gone.set()
+        session.outlet.more_to_take()
+
+    # Servers that notice when a client leaves say so; a thread need not wait for nobody.
+    request.environ.get("earshot.on_lost", lambda callback: None)(leave)
     try:
-        return session.outlet.claim(timeout_s if has_place else 0)
+        return session.outlet.claim(timeout_s if has_place else 0, is_gone.is_set)
     finally:
         if has_place:
             places.release()
@@ -129,15 +139,10 @@ def _refetch(session: Session, timeout_s: float, audio_format: str, rate: int | 
     """Give a segment again, for a device that lost the connection."""
     turn = session.turn(request.args["turn"])
     index = int(number("segment", 0, 0, 1e6))
-    with session.changed:
-        session.changed.wait_for(
-            lambda: turn.end is not None or any(s.index == index and s.is_settled for s in turn.segments), timeout_s
-        )
-        segment = next((s for s in turn.segments if s.index == index and s.is_complete and s.chunks), None)
-        if segment is None:
-            raise SegmentNotFound(f"turn {turn.id} has no segment {index} to play")
-        claim: Claim = session.outlet.claim_segment(turn, segment)
-    return segment_response(claim, segment, audio_format, rate)
+    claim = session.outlet.claim_again(turn, index, timeout_s)
+    if claim is None or claim.segment is None:
+        raise SegmentNotFound(f"turn {turn.id} has no segment {index} to play, or not any more")
+    return segment_response(claim, claim.segment, audio_format, rate)
 
 
 def _nothing_yet(timeout_s: float) -> Response:

@@ -15,7 +15,7 @@ Sink = Callable[["HubJob", Message], None]
 """Takes what a job gives; called from the pipeline's thread."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Redone(Message):
     """The hub's own word: the job begins again on another worker; what it gave before will be given anew."""
 

@@ -42,10 +42,10 @@ if sys.argv[-1].endswith(".wav"):
     sys.exit()
 sys.stdout.buffer.write(sound.read_bytes())
 sys.stdout.buffer.flush()
-if "-d" not in sys.argv:
+if "60" in sys.argv:
     signal.pause()
 """
-"""Gives the sound in the file MICROPHONE, then silence until it is stopped; with -d it ends by itself."""
+"""Gives the sound in the file MICROPHONE and ends; asked for a whole minute, it is silent until it is stopped."""
 
 
 def install(folder: Path, **programs: str) -> Path:
@@ -59,12 +59,12 @@ def install(folder: Path, **programs: str) -> Path:
 
 
 class Device:
-    """A device that runs talk.py: its files, its commands and its environment."""
+    """A device that runs talk.py: its files, its commands (a loudspeaker) and its environment."""
 
     def __init__(self, folder: Path, url: str, **environ: str) -> None:
         self.folder = folder
         self.played = folder / "played"
-        self.commands = install(folder / "commands")
+        self.commands = install(folder / "commands", aplay=LOUDSPEAKER)
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("EARSHOT_")},
             "PATH": str(self.commands),
@@ -138,8 +138,36 @@ def breaking_connection(url: str, losses: list[float]) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Way)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    with listening(Way) as way:
+        yield way
+
+
+@contextmanager
+def refusing_service() -> Iterator[tuple[str, list[str]]]:
+    """Give the URL of a service that has no room for anything, and the paths that it refused so far."""
+    refused: list[str] = []
+
+    class Refusal(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            refused.append(self.path)
+            self.send_response(503)
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+            self.wfile.write(b'{"error": {"code": "overloaded", "message": "no room"}}')
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with listening(Refusal) as url:
+        yield url, refused
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Give the URL of an HTTP server with this handler."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

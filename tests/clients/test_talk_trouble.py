@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.clients.stand_ins import Device, breaking_connection, expect_s, install, read_duration_s
+from clients.service import BUSY_TRIES, Lost, Reply, Service
+from tests.clients.stand_ins import (
+    Device,
+    breaking_connection,
+    expect_s,
+    install,
+    read_duration_s,
+    refusing_service,
+)
 from tests.serving import RunningService, serve, with_fakes
 from tests.sounds import speech_wav
 
@@ -84,14 +92,6 @@ def test_a_body_that_is_no_sound_is_told(device: Device) -> None:
     assert "400 bad-audio: the body is text" in errors
 
 
-def test_a_turn_that_takes_too_long_is_given_up(device: Device, service: RunningService, session: str) -> None:
-    """When no sound comes for as long as --patience says, the run ends with exit status 1."""
-    with unfinished_upload(service, session):
-        status, _, errors = device.talk("question.wav", "--session", session, "--patience", "0.3")
-    assert status == 1
-    assert "no sound came for 0.3 s" in errors
-
-
 @pytest.mark.parametrize("losses", [[0.0], [0.6], [0.9, 0.0, 0.5]])
 def test_a_lost_sentence_is_asked_again(
     device: Device, service: RunningService, session: str, losses: list[float]
@@ -99,11 +99,24 @@ def test_a_lost_sentence_is_asked_again(
     """Whether nothing or half of an answer came through, every sentence is heard, once and whole."""
     with breaking_connection(service.url, list(losses)) as url:
         device.environ["EARSHOT_URL"] = url
-        status, told, _ = device.talk("question.wav", "--session", session, "--save", "replies")
+        status, told, _ = device.talk("question.wav", "--session", session)
     assert status == 0
     assert told.count("the connection was lost") == len(losses)
-    files = sorted((device.folder / "replies").iterdir())
-    assert [read_duration_s(file.read_bytes()) for file in files] == [expect_s(text) for text in REPLY]
+    assert [read_duration_s(wav) for wav in device.heard()] == [expect_s(text) for text in REPLY]
+
+
+def test_a_connection_that_stays_lost_is_given_up(
+    service: RunningService, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sentence is asked for once more after each of the waits, and then no more."""
+    monkeypatch.setattr("clients.service.LOST_WAITS_S", (0.0, 0.0))
+    told: list[str] = []
+    with breaking_connection(service.url, [0.0] * 9) as url:
+        client = Service(url, TOKEN, session, told.append)
+        turn = client.call("POST", "/upload", data=speech_wav(215)).json()["turn"]
+        with pytest.raises(Lost, match="does not answer"):
+            next(Reply(client, turn).sentences())
+    assert told == ["the connection was lost; asking again in 0 s"] * 2
 
 
 def test_a_lost_end_is_noticed(device: Device, service: RunningService, session: str) -> None:
@@ -146,7 +159,12 @@ def test_a_service_that_is_not_there(device: Device) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["missing.wav"], ["question.wav", "--text", "both"], ["--seconds", "0"], ["question.wav", "--url", "nonsense"]],
+    [
+        ["missing.wav"],
+        ["question.wav", "--say", "both"],
+        ["--talk", "--say", "both"],
+        ["--say", "x", "--url", "nonsense"],
+    ],
 )
 def test_wrong_usage(device: Device, arguments: list[str]) -> None:
     """What cannot be done is said before anything is sent, with exit status 2."""
@@ -174,7 +192,7 @@ def test_a_token_as_an_option(device: Device, session: str) -> None:
 def test_nobody_speaks_to_a_service_that_does_not_listen(device: Device) -> None:
     """A token that is not known is told before the microphone is opened."""
     device.environ["EARSHOT_TOKEN"] = "the-wrong-token"
-    status, told, errors = device.talk("--seconds", "1")
+    status, told, errors = device.talk()
     assert status == 2
     assert "speak now" not in told
     assert "--token" in errors
@@ -197,12 +215,14 @@ def test_a_busy_service_is_asked_again(device: Device, service: RunningService, 
         assert REPLY[0] in told
 
 
-def test_a_busy_service_is_not_asked_for_ever(device: Device, service: RunningService, session: str) -> None:
-    """After --tries refusals the service's message is the last word."""
-    with unfinished_upload(service, "first"), unfinished_upload(service, "second"):
-        status, _, errors = device.talk("question.wav", "--session", session, "--tries", "1")
+def test_a_busy_service_is_not_asked_for_ever(device: Device) -> None:
+    """After some refusals the service's message is the last word."""
+    with refusing_service() as (url, refused):
+        status, told, errors = device.talk("question.wav", "--url", url)
     assert status == 1
-    assert "503 overloaded: 2 turns are open" in errors
+    assert refused == ["/upload"] * BUSY_TRIES
+    assert told.count("no room; trying again in 0.1 s") == BUSY_TRIES - 1
+    assert "503 overloaded: no room" in errors
 
 
 def test_something_else_behind_the_address(device: Device) -> None:

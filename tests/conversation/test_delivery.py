@@ -12,26 +12,14 @@ from app.conversation.segments import Segment
 from app.conversation.turns import Turn
 
 
-class WatchedCondition(threading.Condition):
-    """Tells of each thread that begins to wait."""
-
-    def __init__(self) -> None:
-        super().__init__(threading.RLock())
-        self.waits = threading.Semaphore(0)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waits.release()
-        return super().wait(timeout)
+@pytest.fixture
+def lock() -> threading.RLock:
+    return threading.RLock()
 
 
 @pytest.fixture
-def changed() -> WatchedCondition:
-    return WatchedCondition()
-
-
-@pytest.fixture
-def outlet(changed: WatchedCondition) -> Outlet:
-    return Outlet(changed, lambda turn, segment: None)
+def outlet(lock: threading.RLock) -> Outlet:
+    return Outlet(lock, lambda turn, segment: None)
 
 
 def turn_of(*texts: str, is_over: bool = True) -> Turn:
@@ -91,15 +79,21 @@ def test_an_end_that_did_not_arrive_is_told_again(outlet: Outlet) -> None:
     assert outlet.claim(0) is None
 
 
-def test_all_who_wait_are_told_of_the_end(outlet: Outlet, changed: WatchedCondition) -> None:
+def test_all_who_wait_are_told_of_the_end(outlet: Outlet, lock: threading.RLock) -> None:
     """Two pollers that wait for one turn both learn that it is over."""
     turn = turn_of("a", is_over=False)
     turn.segments[0].is_delivered = True
     outlet.add(turn)
     got = []
+    looks = threading.Semaphore(0)
+
+    def is_gone() -> bool:
+        """Tell that a poller has the lock, and is about to wait without it."""
+        looks.release()
+        return False
 
     def poll() -> None:
-        claim = outlet.claim(20)
+        claim = outlet.claim(20, is_gone)
         assert claim is not None
         got.append(claim.segment)
         claim.settle(True)
@@ -108,10 +102,10 @@ def test_all_who_wait_are_told_of_the_end(outlet: Outlet, changed: WatchedCondit
     for poller in pollers:
         poller.start()
     for _ in pollers:
-        assert changed.waits.acquire(timeout=20)
-    with changed:
+        assert looks.acquire(timeout=20)
+    with lock:
         turn.finish(TurnDone())
-        changed.notify_all()
+        outlet.more_to_take()
     for poller in pollers:
         poller.join(20)
     assert got == [None, None]

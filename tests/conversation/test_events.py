@@ -10,7 +10,7 @@ from app.conversation.events import Event, EventLog, PartialTranscript, SegmentR
 
 def log_of(max_events: int = 10, listeners: list | None = None) -> EventLog:  # type: ignore[type-arg]
     listeners = [] if listeners is None else listeners
-    return EventLog("s", threading.Condition(threading.RLock()), max_events, listeners, wall_clock=lambda: 12.3456)
+    return EventLog("s", threading.RLock(), max_events, listeners, wall_clock=lambda: 12.3456)
 
 
 def test_readers_have_cursors_of_their_own() -> None:
