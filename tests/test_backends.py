@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from app.backends import backend_config
 from app.errors import ConfigError
-from tests.configuration import Load, load_tree
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Load a configuration from a tree."""
-    return partial(load_tree, tmp_path)
+from tests.configuration import Load
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,7 @@ import pytest
 
 from app.config import Config, TokenConfig, load_config
 from app.errors import ConfigError
-from tests.configuration import Load, load_tree
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load a configuration from a tree or a text, in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-    return partial(load_tree, tmp_path)
+from tests.configuration import Load
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def is_there(stage: str, engine: str) -> bool:
 BACKENDS = [(stage, engine) for stage, engines in REGISTRIES.items() for engine in engines if is_there(stage, engine)]
 
 
+@cache
 def meanings() -> Mapping[tuple[str, str], str]:
     """Return the text under each field, by class and field."""
     found = {}
@@ -59,6 +61,7 @@ def meaning(section: str, name: str) -> str:
     return next(found[cls.__name__, name] for cls in SECTIONS[section].__mro__ if (cls.__name__, name) in found)
 
 
+@cache
 def example() -> dict[str, Any]:
     """Return the example with its comments."""
     return json.loads(EXAMPLE.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -43,8 +44,10 @@ class ScriptedBackend:
             raise BackendUnavailable("not installed here")
 
     def items(self) -> Iterator[str]:
-        call = self.script.calls[min(self.script.n_calls, len(self.script.calls) - 1)]
         self.script.n_calls += 1
+        return self._play(self.script.calls[min(self.script.n_calls, len(self.script.calls)) - 1])
+
+    def _play(self, call: list[Any]) -> Iterator[str]:
         for item in call:
             if item == "hang":
                 self.release.wait(30)
@@ -55,6 +58,14 @@ class ScriptedBackend:
 
     def close(self) -> None:
         self.script.is_closed = True
+
+
+@pytest.fixture(autouse=True)
+def _release() -> Iterator[None]:
+    """Let the calls that hang go at the end of each test."""
+    ScriptedBackend.release = threading.Event()
+    yield
+    ScriptedBackend.release.set()
 
 
 @dataclass
@@ -82,11 +93,15 @@ def chain(*scripts: Script, **limits: Any) -> BackendChain:
     return made
 
 
-def run(made: BackendChain, work: Work | None = None) -> list[str]:
+def start(made: BackendChain, work: Work) -> Iterator[str]:
     def call(backend: ScriptedBackend, watched: Callable[[Iterable[str]], Iterator[str]]) -> Iterable[str]:
         return watched(backend.items())
 
-    return list(made.run(work or Work(), call))
+    return made.run(work, call)
+
+
+def run(made: BackendChain, work: Work | None = None) -> list[str]:
+    return list(start(made, work or Work()))
 
 
 def test_the_first_backend_answers() -> None:
@@ -145,58 +160,51 @@ def test_no_credits_is_never_asked_for_again() -> None:
 
 def test_a_backend_that_hangs_is_left() -> None:
     """The first item has a time limit, and the next backend answers."""
-    hanging = Script([["hang"]])
-    try:
-        assert run(chain(hanging, Script([["b"]]), first_item_timeout_s=0.02, retries=0)) == ["b"]
-    finally:
-        ScriptedBackend.release.set()
-        ScriptedBackend.release = threading.Event()
+    now_s = itertools.count()
+    second = Script([["b"]])
+    made = chain(Script([["hang"]]), second, first_item_timeout_s=0.01, retries=0)
+    made.clock = lambda: 100.0 if second.n_calls else next(now_s)  # time stands still for the second
+    assert run(made) == ["b"]
 
 
 def test_a_pause_between_items_has_its_own_limit() -> None:
     """Silence in the middle of a reply ends it with a timeout."""
-    try:
-        with pytest.raises(BackendTimeout):
-            run(chain(Script([["a", "hang"]]), item_timeout_s=0.02))
-    finally:
-        ScriptedBackend.release.set()
-        ScriptedBackend.release = threading.Event()
+    with pytest.raises(BackendTimeout):
+        run(chain(Script([["a", "hang"]]), item_timeout_s=0.02))
 
 
 def test_many_hanging_calls_ask_for_a_fresh_process() -> None:
     """A worker full of calls that never come back says that it is stuck."""
     made = chain(Script([["hang"]]), first_item_timeout_s=0.01, retries=0)
-    try:
-        for _ in range(MAX_HUNG_CALLS):
-            assert not made.is_stuck()
-            with pytest.raises(BackendTimeout):
-                run(made)
-        assert made.is_stuck()
-    finally:
-        ScriptedBackend.release.set()
-        ScriptedBackend.release = threading.Event()
+    for _ in range(MAX_HUNG_CALLS):
+        assert not made.is_stuck()
+        with pytest.raises(BackendTimeout):
+            run(made)
+    assert made.is_stuck()
 
 
 def test_speech_that_is_still_arriving_has_no_time_limit() -> None:
     """The limit for the first item runs from the end of the utterance."""
-    work = Work(is_complete=False)
-    made = chain(Script([["hang", "a"]]), first_item_timeout_s=0.01)
-    threading.Timer(0.1, ScriptedBackend.release.set).start()
-    try:
-        assert run(made, work) == ["a"]
-    finally:
-        ScriptedBackend.release = threading.Event()
+    now_s = itertools.count()
+    made = chain(Script([["hang", "a"]]), first_item_timeout_s=0.01, total_timeout_s=1e9)
+
+    def clock() -> float:
+        """Let a second pass at each look, and speech end after several."""
+        if (looked_at_s := next(now_s)) == 9:
+            ScriptedBackend.release.set()
+        return looked_at_s
+
+    made.clock = clock
+    assert run(made, Work(is_complete=False)) == ["a"]
 
 
 def test_cancelling_wakes_a_waiting_call() -> None:
     """A cancelled job ends although its backend gives nothing."""
     work = Work()
-    threading.Timer(0.02, work.cancel).start()
-    try:
-        assert run(chain(Script([["a", "hang"]])), work) == ["a"]
-    finally:
-        ScriptedBackend.release.set()
-        ScriptedBackend.release = threading.Event()
+    items = start(chain(Script([["a", "hang"]])), work)
+    assert next(items) == "a"
+    threading.Timer(0.01, work.cancel).start()
+    assert list(items) == []
 
 
 def test_a_vendor_that_names_a_time_beyond_the_deadline_is_left() -> None:

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-
-import pytest
-
 from app.config import Config
-from tests.configuration import Load, load_tree
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Load a configuration from a tree."""
-    return partial(load_tree, tmp_path)
-
+from tests.configuration import Load
 
 FLAT = {
     "lingji_key": "sk-hush",

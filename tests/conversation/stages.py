@@ -8,6 +8,9 @@ from app.errors import StageUnavailable
 from app.messages import Message, Prompt, Sentence, SpeechChunk, StageDone, StageFailed, Transcript, UtteranceChunk
 from app.pipeline.jobs import HubJob, Sink
 
+SPEECH = b"\x10\x20\x10\xe0" * 800
+"""A tenth of a second, loud enough to be speech."""
+
 
 @dataclass
 class ScriptedTicket:

@@ -13,8 +13,13 @@ from app.conversation.turns import Turn
 
 
 @pytest.fixture
-def outlet() -> Outlet:
-    return Outlet(threading.RLock(), lambda turn, segment: None)
+def lock() -> threading.RLock:
+    return threading.RLock()
+
+
+@pytest.fixture
+def outlet(lock: threading.RLock) -> Outlet:
+    return Outlet(lock, lambda turn, segment: None)
 
 
 def turn_of(*texts: str, is_over: bool = True) -> Turn:
@@ -74,15 +79,21 @@ def test_an_end_that_did_not_arrive_is_told_again(outlet: Outlet) -> None:
     assert outlet.claim(0) is None
 
 
-def test_all_who_wait_are_told_of_the_end(outlet: Outlet) -> None:
+def test_all_who_wait_are_told_of_the_end(outlet: Outlet, lock: threading.RLock) -> None:
     """Two pollers that wait for one turn both learn that it is over."""
     turn = turn_of("a", is_over=False)
     turn.segments[0].is_delivered = True
     outlet.add(turn)
     got = []
+    looks = threading.Semaphore(0)
+
+    def is_gone() -> bool:
+        """Tell that a poller has the lock, and is about to wait without it."""
+        looks.release()
+        return False
 
     def poll() -> None:
-        claim = outlet.claim(20)
+        claim = outlet.claim(20, is_gone)
         assert claim is not None
         got.append(claim.segment)
         claim.settle(True)
@@ -90,12 +101,14 @@ def test_all_who_wait_are_told_of_the_end(outlet: Outlet) -> None:
     pollers = [threading.Thread(target=poll) for _ in range(2)]
     for poller in pollers:
         poller.start()
-    turn.finish(TurnDone())
-    outlet.more_to_take()
+    for _ in pollers:
+        assert looks.acquire(timeout=20)
+    with lock:
+        turn.finish(TurnDone())
+        outlet.more_to_take()
     for poller in pollers:
         poller.join(20)
-    # The one that came first may have ended the turn before the other began to wait.
-    assert got[:1] == [None]
+    assert got == [None, None]
 
 
 def test_a_sentence_that_is_still_spoken_is_waited_for(outlet: Outlet) -> None:

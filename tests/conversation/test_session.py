@@ -23,9 +23,8 @@ from app.messages import (
     Utterance,
 )
 from app.pipeline.jobs import Redone
-from tests.conversation.stages import ScriptedPipeline
+from tests.conversation.stages import SPEECH, ScriptedPipeline
 
-SPEECH = b"\x10\x20\x10\xe0" * 800
 HUM = b"\x01\x02" * 800
 
 

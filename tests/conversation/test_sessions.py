@@ -11,9 +11,7 @@ from app.conversation.sessions import Sessions
 from app.errors import SessionNotFound, StageUnavailable
 from app.messages import Sentence
 from app.metrics import Metrics
-from tests.conversation.stages import ScriptedPipeline
-
-SPEECH = b"\x10\x20\x10\xe0" * 800
+from tests.conversation.stages import SPEECH, ScriptedPipeline
 
 
 class Clock:

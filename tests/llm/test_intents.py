@@ -10,6 +10,7 @@ from app.backends import build_config
 from app.errors import BackendUnavailable, ConfigError
 from app.llm.intents import JOKES, UNKNOWN, IntentsConfig, IntentsLlm
 from app.messages import Action, ChatMessage, Header, Prompt, RunningTimer
+from tests.grammars import shared_grammar
 
 HEADER = Header("kitchen", "turn-1")
 PASTA = RunningTimer("pasta", 600.0, 250.0)
@@ -25,6 +26,14 @@ def make_llm(now: Callable[[tzinfo | None], datetime] = friday_evening, **settin
     llm = IntentsLlm(build_config(IntentsLlm.Config, settings, "llm.intents"), now)
     llm.load()
     return llm
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared_grammars() -> Iterator[None]:
+    """Load each grammar once, however many engines use it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.llm.intents.load_grammar", shared_grammar)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +111,8 @@ def test_the_last_reply_is_said_again(llm: IntentsLlm) -> None:
 
 def test_jokes_depend_on_the_turn_only(llm: IntentsLlm) -> None:
     """The same turn always gets the same joke, and many turns get all of them."""
-    told = [ask(llm, "tell me a joke", header=Header("s", f"turn-{n}")) for n in range(100)]
-    assert told == [ask(llm, "tell me a joke", header=Header("s", f"turn-{n}")) for n in range(100)]
+    told = [ask(llm, "tell me a joke", header=Header("s", f"turn-{n}")) for n in range(40)]
+    assert told[:8] == [ask(llm, "tell me a joke", header=Header("s", f"turn-{n}")) for n in range(8)]
     assert {str(joke) for (joke,) in told} == set(JOKES)
 
 
@@ -355,7 +364,7 @@ def test_timers_in_another_language_are_told_and_cancelled(german: IntentsLlm) -
 
 def test_a_home_command_in_another_language_is_posted(home: Home) -> None:
     """The webhook gets it, and without words of the home the collection's response is spoken."""
-    llm = make_llm(language="de", areas=("küche",), webhook_url=home.url)
+    llm = make_llm(language="de-DE", areas=("küche",), webhook_url=home.url)
     (reply,) = ask(llm, "schalte das licht in der küche ein")
     assert home.heard[0]["intent"] == "HassTurnOn"
     assert reply

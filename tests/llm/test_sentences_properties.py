@@ -1,6 +1,6 @@
 """What holds for every reply, however it is written and cut into deltas."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.llm.sentences import split_sentences
@@ -112,7 +112,6 @@ marked_texts = st.lists(
 ).map("".join)
 any_texts = st.one_of(marked_texts, st.text(max_size=80), st.text("*_`[]()!#->|<&;\\~ \nahw:/.", max_size=60))
 limits = st.integers(1, 60)
-properties = settings(max_examples=50, deadline=None)
 
 
 @st.composite
@@ -122,7 +121,6 @@ def texts_in_deltas(draw):
     return text, [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
-@properties
 @given(texts_in_deltas(), limits, limits)
 def test_pieces_do_not_depend_on_the_deltas(cut_text, first_min_chars, max_chars):
     """However a text is cut into deltas, the pieces are the same."""
@@ -132,7 +130,6 @@ def test_pieces_do_not_depend_on_the_deltas(cut_text, first_min_chars, max_chars
     assert list(split_sentences(text, first_min_chars=first_min_chars, max_chars=max_chars)) == whole
 
 
-@properties
 @given(any_texts, limits, limits)
 def test_pieces_are_speakable_and_within_the_limit(text, first_min_chars, max_chars):
     """No piece is blank, without a letter or digit, longer than the limit or untidy."""
@@ -142,7 +139,6 @@ def test_pieces_are_speakable_and_within_the_limit(text, first_min_chars, max_ch
         assert piece == " ".join(piece.split())
 
 
-@properties
 @given(plain_texts, limits, limits)
 def test_no_letter_of_plain_text_is_lost_or_said_twice(text, first_min_chars, max_chars):
     """Whatever the limits, the letters and digits come out in order."""
@@ -150,7 +146,6 @@ def test_no_letter_of_plain_text_is_lost_or_said_twice(text, first_min_chars, ma
     assert letters("".join(pieces)) == letters(text)
 
 
-@properties
 @given(
     st.lists(st.tuples(st.lists(words, min_size=1, max_size=5), st.sampled_from(ENDS[:11])), min_size=1, max_size=12)
 )
@@ -180,7 +175,6 @@ spans = st.tuples(wrappers, st.lists(words, min_size=1, max_size=3).map(" ".join
 lines = st.tuples(openers, st.lists(spans, min_size=1, max_size=4), st.sampled_from(["", ".", "!", "。", "  ", " |"]))
 
 
-@properties
 @given(st.lists(lines, min_size=1, max_size=6), limits)
 def test_letters_survive_markdown(written, max_chars):
     """The letters and digits of Markdown come out in order, without markup and link targets."""
@@ -189,7 +183,6 @@ def test_letters_survive_markdown(written, max_chars):
     assert letters("".join(split_sentences(text, max_chars=max_chars))) == letters(expected)
 
 
-@properties
 @given(st.text("ab c", min_size=1), st.integers(1, 5))
 def test_fenced_code_is_never_spoken(code, n_lines):
     """Whatever stands in a fence, the text around it is all that is said."""

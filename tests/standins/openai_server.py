@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from aiohttp import web
@@ -21,9 +22,6 @@ SAMPLE_RATE_HZ = 24_000
 SPEECH_S_PER_CHARACTER = 0.02
 CHUNK_BYTES = 1023
 """Odd, so that every second chunk begins in the middle of a sample."""
-
-SLICE_BYTES = 7
-"""Short, so that characters of several bytes are cut between two writes."""
 
 TRANSCRIPT = "What time is it?"
 SSE = "text/event-stream"
@@ -198,9 +196,8 @@ class OpenAiStandIn:
         await response.prepare(request)
         has_failure = behaviour.failure in BODY_FAILURES
         for item in items[: behaviour.n_items] if has_failure else items:
-            step = SLICE_BYTES if kind == SSE and len(item) < CHUNK_BYTES else max(1, len(item))
-            for at in range(0, len(item), step):
-                await response.write(item[at : at + step])
+            for piece in _cut_badly(item) if kind == SSE else (item,):
+                await response.write(piece)
         if has_failure:
             await self._fail_in_body(request, response, behaviour.failure)
         await response.write_eof()
@@ -234,6 +231,13 @@ def wav_header(data_bytes: int, sample_rate: int = SAMPLE_RATE_HZ, before_data: 
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
     riff = struct.pack("<4sI4s", b"RIFF", 0xFFFFFFFF, b"WAVE")
     return riff + form + before_data + struct.pack("<4sI", b"data", data_bytes)
+
+
+def _cut_badly(event: bytes) -> list[bytes]:
+    """Cut where a careless reader breaks: in the name of the field, in each character, between CR and LF."""
+    inside = (i + 1 for i, byte in enumerate(event) if byte >= 0xC0)
+    cuts = sorted({0, 3, *inside, len(event) - 3, len(event) - 1, len(event)})
+    return [event[start:end] for start, end in pairwise(cuts)]
 
 
 def _words(text: str) -> list[str]:

@@ -15,11 +15,10 @@ from app.errors import BackendUnavailable, ConfigError
 from app.intents.grammar import load_grammar
 from app.settings import build_config
 from app.stt.pocketsphinx import PocketsphinxStt, choose_text, difference, load_command_decoder, read_pronunciations
-from tests.speech import speech_dir
+from tests.speech import read_recording
 
 pytest.importorskip("pocketsphinx")
 CONFIG = PocketsphinxStt.Config()
-RNG = np.random.default_rng(3)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +29,7 @@ def recogniser() -> PocketsphinxStt:
 
 
 def recording(name: str) -> bytes:
-    folder = speech_dir()
-    if folder is None:
-        pytest.skip("the recordings are not here")
-    return decode_file((folder / name).read_bytes())
+    return decode_file(read_recording(name))
 
 
 def spoken(text: str) -> bytes:
@@ -56,6 +52,7 @@ def heard(backend: PocketsphinxStt, pcm16: bytes) -> str:
     return final.text
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("file", "text"),
     [
@@ -73,6 +70,7 @@ def test_spoken_commands(recogniser: PocketsphinxStt, file: str, text: str) -> N
     assert heard(recogniser, recording(file)) == text
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("file", ["lj_001-0002.wav", "cards_001.wav"])
 def test_other_speech_is_no_command(recogniser: PocketsphinxStt, file: str) -> None:
     """Dictation comes out as some text that asks for nothing."""
@@ -81,6 +79,7 @@ def test_other_speech_is_no_command(recogniser: PocketsphinxStt, file: str) -> N
     assert load_grammar().parse(text) is None
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("text", ["set a timer for five minutes", "turn off the kitchen light", "tell me a joke"])
 def test_synthetic_commands(recogniser: PocketsphinxStt, text: str) -> None:
     """A command that flite speaks is understood."""
@@ -88,7 +87,7 @@ def test_synthetic_commands(recogniser: PocketsphinxStt, text: str) -> None:
 
 
 def hiss(level: float, seconds: float = 2.0) -> bytes:
-    return RNG.normal(0, level, round(seconds * SPEECH_RATE_HZ)).astype("<i2").tobytes()
+    return np.random.default_rng(3).normal(0, level, round(seconds * SPEECH_RATE_HZ)).astype("<i2").tobytes()
 
 
 def clicks() -> bytes:
@@ -97,6 +96,7 @@ def clicks() -> bytes:
     return samples.tobytes()
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     "make", [lambda: b"", lambda: b"\0", lambda: b"\0" * 64_000, lambda: hiss(30), lambda: hiss(3000), clicks]
 )
@@ -106,11 +106,13 @@ def test_nothing_said(recogniser: PocketsphinxStt, make: Callable[[], bytes]) ->
     assert [(hypothesis.text, hypothesis.is_final) for hypothesis in hypotheses] == [("", True)]
 
 
+@pytest.mark.engine
 def test_a_fragment_of_a_word(recogniser: PocketsphinxStt) -> None:
     """Two tenths of a second of speech are decoded without harm."""
     heard(recogniser, recording("cards_001.wav")[16_000:22_400])
 
 
+@pytest.mark.engine
 def test_chunks(recogniser: PocketsphinxStt) -> None:
     """How the utterance was cut on its way does not change what is heard."""
     pcm16 = recording("rhasspy_what_time_is_it.wav")
@@ -118,6 +120,7 @@ def test_chunks(recogniser: PocketsphinxStt) -> None:
     assert [hypothesis.text for hypothesis in recogniser.transcribe(chunks)] == ["what time is it"]
 
 
+@pytest.mark.engine
 def test_partial_hypotheses(recogniser: PocketsphinxStt) -> None:
     """Speech for longer than six seconds comes out piece by piece."""
     pcm16 = recording("rhasspy_what_time_is_it.wav") + bytes(6 * 2 * SPEECH_RATE_HZ) + recording("sr_one_two_three.wav")
@@ -159,6 +162,7 @@ def test_difference(text: str, reference: str, expected: float) -> None:
     assert difference(text, reference) == pytest.approx(expected)
 
 
+@pytest.mark.engine
 def test_names_of_the_home(caplog: pytest.LogCaptureFixture) -> None:
     """What the home calls its things is expected; the log names the words that cannot be."""
     backend = PocketsphinxStt(PocketsphinxStt.Config(names=("dragon fountain", "xyzzyx lamp")))

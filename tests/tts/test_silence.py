@@ -25,7 +25,7 @@ def trim(pcm16: bytes, chunk_bytes: int) -> bytes:
     return b"".join([trimmer.feed(chunk) for chunk in chunks]) + trimmer.finish()
 
 
-@pytest.mark.parametrize("chunk_bytes", [2, 320, 3_200, 1_000_000])
+@pytest.mark.parametrize("chunk_bytes", [30, 320, 3_200, 1_000_000])
 def test_silence_around_is_cut_to_a_known_length(chunk_bytes: int) -> None:
     """60 ms stay before and 120 ms after, whatever the length of the chunks."""
     trimmed = trim(make_pcm16((0.3, 20), (0.5, 8_000), (0.4, 20)), chunk_bytes)
