@@ -18,8 +18,8 @@ from app.conversation.sessions import Sessions
 from app.fallback import BackendChoice, Limits
 from app.metrics import Metrics
 from app.pipeline.pipeline import Pipeline, StageSpec
+from app.pipeline.pool_settings import PoolSettings
 from app.pipeline.wiring import STEPS
-from app.pipeline.workers import PoolSettings
 
 log = logging.getLogger(__name__)
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from app.messages import Header, Message, Utterance, UtteranceChunk
-
-if TYPE_CHECKING:
-    from app.pipeline.workers import Worker
 
 Sink = Callable[["HubJob", Message], None]
 """Takes what a job gives; called from the pipeline's thread."""
@@ -34,7 +30,6 @@ class HubJob:
     attempt: int = 0
     "0 while it has never been lost."
     chunks: list[UtteranceChunk] = field(default_factory=list)
-    worker: Worker | None = None
 
     @property
     def header(self) -> Header:

@@ -14,8 +14,9 @@ from app.errors import StageUnavailable
 from app.messages import Message, UtteranceChunk
 from app.metrics import Metrics
 from app.pipeline.jobs import HubJob, Sink
+from app.pipeline.pool_settings import PoolSettings
 from app.pipeline.wiring import STEPS
-from app.pipeline.workers import PoolSettings, StagePool
+from app.pipeline.workers import StagePool
 from app.stage import Stage
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
 from app.errors import StageUnavailable
@@ -17,29 +16,12 @@ from app.messages import Message, StageDone, StageFailed, UtteranceChunk
 from app.metrics import Metrics
 from app.pipeline.jobs import HubJob, Redone, Sink
 from app.pipeline.links import HubEnd
+from app.pipeline.pool_settings import PoolSettings
 from app.pipeline.restarts import Restarts
 from app.pipeline.worker import work
 from app.stage import Control, Stage
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """How many workers a stage has, and how patient the hub is with them."""
-
-    workers: int = 1
-    concurrency: int = 1
-    "Jobs at once in one worker."
-    max_queue: int = 256
-    max_attempts: int = 5
-    "A job that was lost with this many workers is given up: it may be what kills them."
-    ping_every_s: float = 5.0
-    pong_timeout_s: float = 60.0
-    "Recognisers hold the interpreter for seconds; a worker silent for longer than this is killed."
-    patience_s: float = 5.0
-    "New work is taken while a dead worker's successor is expected within this time."
-    stop_timeout_s: float = 3.0
 
 
 class Worker:
@@ -84,6 +66,8 @@ class StagePool:
         self._ids = itertools.count(1)
         self._pending: deque[HubJob] = deque()
         self._jobs: dict[int, HubJob] = {}
+        self._places: dict[int, Worker] = {}
+        "Which worker does a job, by the job's id."
         self._mean_run_s = 0.0
         self._restarts = Restarts()
         self._stopping = False
@@ -107,8 +91,8 @@ class StagePool:
             if job.id not in self._jobs:
                 return
             job.chunks.append(chunk)
-            if job.worker is not None:
-                self._tell(job.worker, job.id, chunk)
+            if (worker := self._places.get(job.id)) is not None:
+                self._tell(worker, job.id, chunk)
             elif chunk.is_last:
                 self._assign()
 
@@ -117,12 +101,12 @@ class StagePool:
         with self._lock:
             if self._jobs.pop(job.id, None) is None:
                 return
-            if job.worker is None:
+            if (worker := self._places.get(job.id)) is None:
                 self._pending.remove(job)
                 self._observe_queue()
                 return
-            # The worker keeps its place until it says that the job has ended.
-            self._tell(job.worker, job.id, Control.CANCEL)
+            # The job keeps its place until the worker says that it has ended.
+            self._tell(worker, job.id, Control.CANCEL)
 
     def expected_wait_s(self) -> float:
         """Guess how long a job that came now would wait."""
@@ -226,7 +210,7 @@ class StagePool:
                 break
             worker = min(free, key=lambda w: len(w.jobs))
             self._pending.remove(job)
-            job.worker, job.started_at_s = worker, now_s
+            self._places[job.id], job.started_at_s = worker, now_s
             worker.jobs[job.id] = job
             self._tell(worker, job.id, job.whole_message())
             self._metrics.stage_wait_s.labels(self.name).observe(now_s - job.submitted_at_s)
@@ -249,7 +233,7 @@ class StagePool:
     def _end(self, worker: Worker, job_id: int) -> None:
         job = worker.jobs.pop(job_id, None)
         if job is not None:
-            job.worker = None
+            del self._places[job_id]
             run_s = self._clock() - job.started_at_s
             self._mean_run_s += 0.2 * (run_s - self._mean_run_s)
             self._metrics.stage_run_s.labels(self.name).observe(run_s)
@@ -262,18 +246,21 @@ class StagePool:
         with self._lock:
             self.workers.remove(worker)
             worker.link.close()
+            for job_id in worker.jobs:
+                del self._places[job_id]
             lost = [self._jobs[i] for i in worker.jobs if i in self._jobs]
             given_up = [job for job in lost if job.attempt + 1 >= self.settings.max_attempts]
             for job in given_up:
                 del self._jobs[job.id]
+            again = [job for job in lost if job not in given_up]
+            self._pending.extendleft(reversed(again))
             if not self._stopping:
                 self._plan_restart(worker)
-        again = [job for job in lost if job not in given_up]
         for job in again:
-            job.attempt, job.worker = job.attempt + 1, None
+            # Told before anything new of the job can be: that comes through this thread too.
+            job.attempt += 1
             job.sink(job, Redone(job.header, self.name))
         with self._lock:
-            self._pending.extendleft(reversed([job for job in again if job.id in self._jobs]))
             self._assign()
         for job in given_up:
             text = f"the {self.name} worker died {job.attempt + 1} times at this work"
