@@ -50,18 +50,23 @@ class RunningService:
 
 
 @contextmanager
-def serve(config: dict[str, Any], environ: dict[str, str] | None = None) -> Iterator[RunningService]:
-    """Run a service with this configuration until the block ends; wait until it is ready."""
+def serve(
+    config: dict[str, Any], environ: dict[str, str] | None = None, server: tuple[str, ...] = ("gunicorn", "wsgi:app")
+) -> Iterator[RunningService]:
+    """Run a service with this configuration until the block ends; wait until it is ready.
+
+    server: the Python module that serves, and its arguments; `{port}` is filled in.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.json")
-        server = {"drain_timeout_s": 0, **config.get("server", {}), "port": port}
-        path.write_text(json.dumps({**config, "server": server}))
+        door = {"drain_timeout_s": 0, **config.get("server", {}), "port": port}
+        path.write_text(json.dumps({**config, "server": door}))
         log = Path(folder, "log")
         with log.open("wb") as log_file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "wsgi:app"],
+                [sys.executable, "-m", *(part.format(port=port) for part in server)],
                 cwd=ROOT,
                 env={**os.environ, "EARSHOT_CONFIG": str(path), **(environ or {})},
                 stdout=log_file,
