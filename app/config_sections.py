@@ -40,7 +40,7 @@ class ServerConfig:
     "Sessions alive at once; then new ones are refused with 503."
     max_open_turns: Count = 256
     "Turns in progress or queued, over all sessions; then new ones are refused with 503."
-    max_wait_s: Seconds = 20.0
+    max_wait_s: Seconds = 10.0
     "Refuse with 503 when a turn would wait longer than this for a stage, in seconds."
     requests_per_minute: CountOrZero = 0
     "Requests of one device in a minute; then 429. 0 for no limit."

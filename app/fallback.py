@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -122,7 +123,7 @@ class BackendChain:
                     break
                 given = False
                 try:
-                    for item in call(loaded.backend, lambda items: self._watched(items, job, give_up_at_s)):
+                    for item in call(loaded.backend, lambda items: self.watched(items, job, give_up_at_s)):
                         given = True
                         yield item
                     return
@@ -160,7 +161,7 @@ class BackendChain:
         job.on_cancel(cancelled.set)
         return not cancelled.wait(wait_s)
 
-    def _watched(self, items: Iterable[T], job: Work, give_up_at_s: float) -> Iterator[T]:
+    def watched(self, items: Iterable[T], job: Work, give_up_at_s: float = math.inf) -> Iterator[T]:
         """Yield the items; raise BackendTimeout when one is late, counted from the end of the utterance."""
         call = _Call(items)
         job.on_cancel(call.wake)

@@ -124,6 +124,19 @@ def test_a_backend_is_in_the_manual(stage: str, engine: str) -> None:
 
 
 @pytest.mark.parametrize(("stage", "engine"), BACKENDS)
+def test_the_manual_gives_the_defaults_of_a_backend(stage: str, engine: str) -> None:
+    """Each row has the default of its setting, or names the setting of the home that it is taken from."""
+    config_class = find_class(REGISTRIES[stage], engine, "registry").Config  # type: ignore[attr-defined]
+    text = re.split(r"\n##+ ", MANUAL.partition(f"### `{stage}`: `{engine}`\n")[2])[0]
+    defaults = {
+        name: f"home.{name}" if hasattr(Config().home, name) else json.dumps(value)
+        for name, value in vars(config_class()).items()
+    }
+    rows = {name: re.search(rf"^\| `{name}` \|[^|]*\| `(.*?)` \|", text, re.MULTILINE) for name in defaults}
+    assert {name: row[1] for name, row in rows.items() if row} == defaults
+
+
+@pytest.mark.parametrize(("stage", "engine"), BACKENDS)
 def test_a_backend_keeps_its_secrets(stage: str, engine: str) -> None:
     """A setting that holds a secret is left out of the text of its dataclass."""
     config_class = find_class(REGISTRIES[stage], engine, "registry").Config  # type: ignore[attr-defined]

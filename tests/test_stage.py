@@ -211,3 +211,13 @@ def test_a_fault_in_a_stage_is_told() -> None:
             (end,) = wire.until_end(job_id)
             assert isinstance(end, StageFailed)
             assert end.code == "stage-crashed"
+
+
+def test_an_analyser_that_hangs_is_left() -> None:
+    """An analyser that gives nothing in time holds no place for ever."""
+    choices = (BackendChoice("fake", FakeAnalysis, FakeAnalysis.Config(fail="hang")),)
+    with running(AnalysisStage(choices, Limits(first_item_timeout_s=0.02))) as wire:
+        wire.tell(1, Utterance(HEADER, SPEECH))
+        (end,) = wire.until_end(1)
+    assert isinstance(end, StageFailed)
+    assert end.code == "backend-timeout"

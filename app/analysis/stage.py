@@ -22,8 +22,10 @@ class AnalysisStage(Stage):
         assert isinstance(utterance, Utterance)
         failure: BackendError | None = None
         for name, backend in self.backends.each():
+            scores = (analyse(utterance.pcm16) for analyse in [backend.analyse])
             try:
-                yield Analysis(job.header, name, dict(backend.analyse(utterance.pcm16)))
+                for found in self.backends.watched(scores, job):
+                    yield Analysis(job.header, name, dict(found))
             except BackendError as error:
                 log.warning("analyser %s failed: %s: %s", name, error.code, error.message)
                 failure = error

@@ -40,7 +40,7 @@ from app.messages import (
 from app.pipeline.jobs import HubJob
 
 log = logging.getLogger(__name__)
-KEPT_REPLIES = 2
+KEPT_REPLIES = 1
 """Replies that were heard out and can still be fetched again; more would only cost memory."""
 
 

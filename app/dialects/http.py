@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import MethodNotAllowed
 
 from app.audio.pcm import SPEECH_RATE_HZ
 from app.conversation.delivery import Claim
@@ -31,7 +34,7 @@ def upload() -> Response:
             "session": session.id,
             "turn": turn.id,
             "duration_s": round(turn.heard_s, 3),
-            "audio_url": f"/audio?session={session.id}" if request.args.get("session") else "/audio",
+            "audio_url": f"/audio?session={asked}" if (asked := request.args.get("session")) else "/audio",
         }
     )
 
@@ -50,13 +53,17 @@ def talk() -> Response:
 @blueprint.get("/audio")
 def audio() -> Response:
     """Give the next sentence of the reply (200), its end (204), or say that nothing came in time (404)."""
+    if request.method == "HEAD":
+        # It would take a sentence or an end away without giving it to anybody.
+        raise MethodNotAllowed(["GET"])
     timeout_s = number("timeout", DEFAULT_TIMEOUT_S, 0, MAX_TIMEOUT_S)
     audio_format, rate = reply_format(), reply_rate()
     session = current_service().sessions.open(session_name())
     if "turn" in request.args and "segment" in request.args:
         return _refetch(session, timeout_s, audio_format, rate)
     if flag("stream"):
-        turn = session.outlet.wait_for_turn(timeout_s)
+        with _waiting_place(timeout_s) as wait_s:
+            turn = session.outlet.wait_for_turn(wait_s)
         return _nothing_yet(timeout_s) if turn is None else stream_response(session.outlet, turn, audio_format, rate)
     claim = _claim(session, timeout_s)
     if claim is None:
@@ -116,30 +123,38 @@ def _hear(is_polled: bool) -> tuple[Session, Turn]:
     return session, turn
 
 
-def _claim(session: Session, timeout_s: float) -> Claim | None:
-    """Wait for the session's next audio, as long as there is a place for one more request that waits."""
+@contextmanager
+def _waiting_place(timeout_s: float) -> Iterator[float]:
+    """Take one of the places for requests that wait; give how long this one may, which is 0 when all are taken."""
     places = current_service().waiting_places
     has_place = places.acquire(blocking=False)
+    try:
+        yield timeout_s if has_place else 0.0
+    finally:
+        if has_place:
+            places.release()
+
+
+def _claim(session: Session, timeout_s: float) -> Claim | None:
+    """Wait for the session's next audio, as long as the client does."""
     is_gone = threading.Event()
 
     def leave() -> None:
         is_gone.set()
         session.outlet.more_to_take()
 
-    # Servers that notice when a client leaves say so; a thread need not wait for nobody.
+    # Only a server that notices when a client leaves has this.
     request.environ.get("earshot.on_lost", lambda callback: None)(leave)
-    try:
-        return session.outlet.claim(timeout_s if has_place else 0, is_gone.is_set)
-    finally:
-        if has_place:
-            places.release()
+    with _waiting_place(timeout_s) as wait_s:
+        return session.outlet.claim(wait_s, is_gone.is_set)
 
 
 def _refetch(session: Session, timeout_s: float, audio_format: str, rate: int | None) -> Response:
     """Give a segment again, for a device that lost the connection."""
     turn = session.turn(request.args["turn"])
     index = int(number("segment", 0, 0, 1e6))
-    claim = session.outlet.claim_again(turn, index, timeout_s)
+    with _waiting_place(timeout_s) as wait_s:
+        claim = session.outlet.claim_again(turn, index, wait_s)
     if claim is None or claim.segment is None:
         raise SegmentNotFound(f"turn {turn.id} has no segment {index} to play, or not any more")
     return segment_response(claim, claim.segment, audio_format, rate)

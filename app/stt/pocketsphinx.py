@@ -38,7 +38,7 @@ class PocketsphinxStt:
     """Recognises English with the models in the pocketsphinx wheel; load it in a worker process, it holds the GIL.
 
     Each utterance is decoded with a language model made of the sentences that the reply engine understands.  What comes
-    out is taken when it is such a sentence; else the general English model decodes the utterance again, four times as
+    out is taken when it is such a sentence; else the general English model decodes the utterance again, eight times as
     slowly.  Source: github.com/cmusphinx/pocketsphinx, release 5.1.
     """
 
@@ -58,7 +58,7 @@ class PocketsphinxStt:
         "How far the general model's text may be from that of a short command: edits per letter, 0 to 1."
         min_speech_s: SecondsOrZero = 0.18
         "Less voice than that is a noise, in seconds."
-        language_weight: Annotated[float, Range(1, 20)] = 5.0
+        language_weight: Annotated[float, Range(1, 20)] = 6.0
         "How much the general model trusts likely words over sounds."
         beam: Annotated[float, Range(1e-80, 1e-20)] = 1e-48
         "How unlikely a path the general model still follows: smaller is more accurate and slower."
@@ -214,7 +214,8 @@ def load_command_decoder(sentences: Sequence[str]) -> Decoder:
         model, dictionary = Path(folder, "commands.lm"), Path(folder, "commands.dict")
         model.write_text(trigram_arpa(known), encoding="utf-8")
         dictionary.write_text("".join(line for lines in pronunciations.values() for line in lines), encoding="utf-8")
-        return Decoder(loglevel="FATAL", lm=str(model), dict=str(dictionary))
+        # A second pass over the words of the first takes half as much time again and mends nothing in a small model.
+        return Decoder(loglevel="FATAL", lm=str(model), dict=str(dictionary), fwdflat=False)
 
 
 def read_pronunciations(dictionary: Path, words: set[str]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from tests.serving import RunningService, fetch_reply, serve, with_fakes
 from tests.sounds import speech_wav
@@ -173,3 +174,11 @@ def test_a_flood_of_uploads_in_one_session(service: RunningService) -> None:
     """A session that never fetches is stopped at its limit, with a hint when to come back."""
     answers = [service.post("/upload?session=flood", data=speech_wav(5)) for _ in range(4)]
     assert {answer.status_code for answer in answers} <= {200, 429}
+
+
+def test_head_takes_nothing_away(service: RunningService) -> None:
+    """HEAD /audio is refused, since it would swallow a sentence."""
+    service.post("/upload?session=head", data=speech_wav(5))
+    response = requests.head(service.url + "/audio?session=head", timeout=20)
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET")
+    assert len(fetch_reply(service, "&session=head")) == 2
