@@ -8,6 +8,7 @@ from app.errors import BackendUnavailable
 from app.intents.grammar import Grammar, load_grammar
 from tests.grammars import shared_grammar
 from tests.speech import list_recordings
+from tests.texts import any_text
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +219,7 @@ def test_a_configured_name_is_found_however_it_is_written(own_home: Grammar) -> 
     assert room.slots == {"area": "Room 12", "domain": "light"}
 
 
-@given(text=st.one_of(st.text(max_size=60), st.text(alphabet="turn on{}<>[]()|:;%1 the'", max_size=40)))
+@given(text=st.one_of(any_text(max_size=60), st.text(alphabet="turn on{}<>[]()|:;%1 the'", max_size=40)))
 def test_any_text_is_parsed_or_refused(grammar: Grammar, text: str) -> None:
     """No text makes the parser fail."""
     intent = grammar.parse(text)

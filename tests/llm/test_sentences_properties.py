@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.llm.sentences import split_sentences
+from tests.texts import any_text
 
 PLAIN = "abcdefghijklmnopqrstuvxyzABCÉßñ0123456789你好我是中国人カナひら안녕"
 ENDS = [
@@ -110,7 +111,7 @@ plain_texts = prose.map("".join)
 marked_texts = st.lists(
     st.one_of(words, *map(st.sampled_from, (ENDS, CLAUSES, ABBREVIATIONS, MARKUP, OTHER))), max_size=60
 ).map("".join)
-any_texts = st.one_of(marked_texts, st.text(max_size=80), st.text("*_`[]()!#->|<&;\\~ \nahw:/.", max_size=60))
+any_texts = st.one_of(marked_texts, any_text(max_size=80), st.text("*_`[]()!#->|<&;\\~ \nahw:/.", max_size=60))
 limits = st.integers(1, 60)
 
 
