@@ -1,23 +1,17 @@
 """The gunicorn worker: HTTP requests go to Flask in threads, everything waits on one port in one process.
 
-A thin layer over uvicorn-worker.  The way between asyncio and Flask's threads is our own, because three things that
-devices rely on need it: a body that breaks off must not look complete, a reply counts as delivered only when the
-connection took it, and a response crosses between thread and loop once.
+A thin layer over uvicorn-worker.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import io
 import logging
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -25,15 +19,8 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from app.bridge import WsgiBridge
 from app.service import Service
-
-log = logging.getLogger(__name__)
-
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-MAX_READ_AHEAD_BYTES = 262_144
-SHORT_BODY_BYTES = 1_000_000
 
 
 class EarshotWorker(UvicornWorker):
@@ -98,224 +85,3 @@ class DrainingServer(Server):
         ):
             self.should_exit = True
         return await super().on_tick(counter)
-
-
-class WsgiBridge:
-    """An ASGI app that runs a WSGI app in threads.  Source: PEP 3333 and the ASGI HTTP specification 2.4."""
-
-    def __init__(self, wsgi_app: WsgiApp, threads: int) -> None:
-        self._app = wsgi_app
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="request")
-
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        exchange = _Exchange(asyncio.get_running_loop(), send)
-        environ = {**build_environ(scope, exchange.body), "earshot.on_lost": exchange.on_lost}
-        await exchange.read(receive, lambda: self._executor.submit(exchange.run, self._app, environ), _is_short(scope))
-
-
-class _Exchange:
-    """One request and its response, between the loop and one thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, send: Send) -> None:
-        self.body = RequestBody(loop)
-        self._loop = loop
-        self._send = send
-        self._reader: asyncio.Task[None] | None = asyncio.current_task(loop)
-        self._sender: asyncio.Task[None] | None = None
-        self._taken = threading.Semaphore(0)
-        self._is_lost = False
-        self._when_lost: Callable[[], None] | None = None
-        self._start: dict[str, Any] | None = None
-        self._is_started = False
-        self._is_finished = False
-        self._left_bytes: int | None = None
-
-    # ---- on the loop -------------------------------------------------------------------------------------------------
-
-    async def read(self, receive: Receive, start: Callable[[], object], is_short: bool) -> None:
-        """Take the request's body as it comes, then wait for the end of the response or of the connection.
-
-        start: gets a thread to answer; for a short body only when it is complete, so that a slow device holds none.
-        """
-        is_running = not is_short
-        if is_running:
-            start()
-        while (message := await receive())["type"] != "http.disconnect":
-            more = message.get("more_body", False)
-            self.body.feed(message.get("body", b""), more)
-            if is_running:
-                await self.body.wait_for_room()
-            elif not more:
-                is_running = True
-                start()
-        if is_running and not self._is_finished:
-            self._is_lost = True
-            self.body.break_off()
-            if self._when_lost is not None:
-                self._when_lost()
-
-    def _begin_to_send(self, messages: list[dict[str, Any]]) -> None:
-        self._sender = self._loop.create_task(self._send_all(messages))
-
-    async def _send_all(self, messages: list[dict[str, Any]]) -> None:
-        try:
-            for message in messages:
-                await self._send(message)
-            # A connection that was lost meanwhile is noticed by `read`, which needs its turn on the loop first.
-            await asyncio.sleep(0)
-        finally:
-            self._taken.release()
-
-    # ---- in the thread -----------------------------------------------------------------------------------------------
-
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called on the loop when the client leaves before it has its response."""
-        self._when_lost = callback
-        if self._is_lost:
-            callback()
-
-    def run(self, app: WsgiApp, environ: dict[str, Any]) -> None:
-        """Call the app and hand its response over."""
-        try:
-            chunks = app(environ, self._start_response)
-            try:
-                for chunk in chunks:
-                    if chunk:
-                        self._write(chunk)
-                self._finish()
-            finally:
-                close = getattr(chunks, "close", None)
-                if close is not None:
-                    close()
-        except ConnectionError:
-            log.debug("the client left during %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        except Exception:
-            log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            # uvicorn answers 500, or closes the connection when the response has begun.
-            if self._reader is not None:
-                self._loop.call_soon_threadsafe(self._reader.cancel)
-
-    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        if exc_info and self._is_started:
-            raise exc_info[1].with_traceback(exc_info[2])
-        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        self._start = {"type": "http.response.start", "status": int(status.split(" ", 1)[0]), "headers": raw}
-        self._left_bytes = next((int(value) for name, value in raw if name == b"content-length"), None)
-        return self._write
-
-    def _write(self, chunk: bytes) -> None:
-        if self._left_bytes is not None:
-            self._left_bytes -= len(chunk)
-        self._hand_over(chunk, is_last=self._left_bytes == 0)
-
-    def _finish(self) -> None:
-        if not self._is_finished:
-            self._hand_over(b"", is_last=True)
-
-    def _hand_over(self, chunk: bytes, is_last: bool) -> None:
-        """Return when the connection has taken the chunk; raises ConnectionResetError when it is lost."""
-        if self._is_lost:
-            raise ConnectionResetError("the client has left")
-        messages = [{"type": "http.response.body", "body": chunk, "more_body": not is_last}]
-        if not self._is_started:
-            assert self._start is not None, "the app gave a body before its status"
-            self._is_started = True
-            messages.insert(0, self._start)
-        self._is_finished = is_last
-        self._loop.call_soon_threadsafe(self._begin_to_send, messages)
-        self._taken.acquire()
-        if self._is_lost:
-            raise ConnectionResetError("the client has left")
-
-
-class RequestBody(io.RawIOBase):
-    """The request's body for a thread: blocks until bytes come, ends with the body, fails when it breaks off."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._changed = threading.Condition()
-        self._buffer = bytearray()
-        self._is_complete = False
-        self._is_broken = False
-        self._room = asyncio.Event()
-
-    # ---- on the loop ---------------------------------------------------------------------------------------------
-
-    def feed(self, data: bytes, more: bool) -> None:
-        """Add what has come."""
-        with self._changed:
-            self._buffer += data
-            self._is_complete = not more
-            if len(self._buffer) > MAX_READ_AHEAD_BYTES and more:
-                self._room.clear()
-            else:
-                self._room.set()
-            self._changed.notify_all()
-
-    def break_off(self) -> None:
-        """Note that no more will come."""
-        with self._changed:
-            self._is_broken = True
-            self._changed.notify_all()
-
-    async def wait_for_room(self) -> None:
-        """Wait until the thread has read what it has."""
-        if not self._room.is_set():
-            await self._room.wait()
-
-    # ---- in the thread -------------------------------------------------------------------------------------------
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        """Fill `target` with what there is, waiting for the first byte; 0 at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._buffer or self._is_complete or self._is_broken)
-            if not self._buffer and not self._is_complete:
-                raise ConnectionResetError("the client left before the body was complete")
-            n_bytes = min(len(target), len(self._buffer))
-            target[:n_bytes] = self._buffer[:n_bytes]
-            del self._buffer[:n_bytes]
-            if not self._buffer and not self._room.is_set():
-                self._loop.call_soon_threadsafe(self._room.set)
-            return n_bytes
-
-
-def _is_short(scope: dict[str, Any]) -> bool:
-    """True for a request whose whole body may be kept until it is complete, or that has none."""
-    headers = dict(scope["headers"])
-    length = headers.get(b"content-length", b"0")
-    return b"transfer-encoding" not in headers and length.isdigit() and int(length) <= SHORT_BODY_BYTES
-
-
-def build_environ(scope: dict[str, Any], body: RequestBody) -> dict[str, Any]:
-    """Return the WSGI environment of an ASGI request."""
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": scope["path"].encode().decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "SERVER_NAME": (scope.get("server") or ("localhost", 80))[0],
-        "SERVER_PORT": str((scope.get("server") or ("localhost", 80))[1]),
-        "REMOTE_ADDR": (scope.get("client") or ("", 0))[0],
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": body,
-        # The body ends by itself, also when it is chunked and has no Content-Length.
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for raw_name, raw_value in scope["headers"]:
-        name = raw_name.decode("latin-1").upper().replace("-", "_")
-        key = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
-        value = raw_value.decode("latin-1")
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
-    return environ

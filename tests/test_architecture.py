@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     # Each may import what stands on the same line or below it.
     ("wsgi", "app.server"),
-    ("app.__init__",),
+    ("app.__init__", "app.bridge"),
     ("app.dialects", "app.web"),
     ("app.service",),
     ("app.conversation",),
