@@ -7,8 +7,12 @@ leaves.
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
+import pickle
 import queue
+import struct
 import threading
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
@@ -20,11 +24,26 @@ from app.stage import Control
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
+log = logging.getLogger(__name__)
+
 INBOX_CAPACITY = 32_767
 """The most that a semaphore counts everywhere.  A worker gets only jobs it has a place for; the rest is live speech."""
 
+PIPE_BYTES = 1 << 20
+"""Room for some sentences of speech, so that neither end waits for the other."""
+_FRAME = struct.Struct("!I")
+"""The length of a message, before each."""
+
 Envelope = tuple[int, "Message | Control"]
 """Job id (0 for none) and what is said."""
+
+
+def _widen(pipe: Connection) -> None:
+    """Make room in a pipe, where the system can."""
+    try:
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except (AttributeError, OSError):
+        log.debug("a pipe keeps the size that the system gave it")
 
 
 class WorkerEnd:
@@ -47,8 +66,11 @@ class WorkerEnd:
             return None
 
     def send(self, job_id: int, message: Message | Control) -> None:
+        payload = pickle.dumps((job_id, message), protocol=pickle.HIGHEST_PROTOCOL)
+        unsent = memoryview(_FRAME.pack(len(payload)) + payload)
         with self._sending:
-            self._outbox.send((job_id, message))
+            while unsent:
+                unsent = unsent[os.write(self._outbox.fileno(), unsent) :]
 
     def close_hub_side(self) -> None:
         """Close the worker's copies of what only the hub uses."""
@@ -73,6 +95,9 @@ class HubEnd:
         self.outbox, worker_outbox = context.Pipe(duplex=False)
         worker_life, self._life = context.Pipe(duplex=False)
         self.worker_end = WorkerEnd(self._inbox, worker_outbox, worker_life)
+        self._received = bytearray()
+        for pipe in (self.outbox, self._inbox._writer):  # type: ignore[attr-defined]
+            _widen(pipe)
 
     def started(self) -> None:
         """Close the copies of the worker's ends, so that its death shows as end-of-file."""
@@ -86,10 +111,24 @@ class HubEnd:
             return False
         return True
 
-    def receive(self) -> Envelope:
-        """Return the next message; raises EOFError or OSError when the worker is gone."""
-        envelope: Envelope = self.outbox.recv()
-        return envelope
+    def receive(self) -> list[Envelope]:
+        """Return what has come, which may be less than one message; raises EOFError or OSError when the worker is gone.
+
+        One read takes all there is: each read lets other threads run, and under load the hub's thread would wait for
+        its turn again after every one.  Nor can a worker that stops in mid-message stop the hub.
+        """
+        data = os.read(self.outbox.fileno(), PIPE_BYTES)
+        if not data:
+            raise EOFError
+        self._received += data
+        envelopes: list[Envelope] = []
+        while len(self._received) >= _FRAME.size:
+            end = _FRAME.size + _FRAME.unpack_from(self._received)[0]
+            if len(self._received) < end:
+                break
+            envelopes.append(pickle.loads(self._received[_FRAME.size : end]))
+            del self._received[:end]
+        return envelopes
 
     def close(self) -> None:
         """Let go of everything; the worker leaves if it still lives."""

@@ -145,13 +145,17 @@ class StagePool:
             self._start_worker()
 
     def on_readable(self, worker: Worker) -> None:
-        """Take one message from a worker, or notice its death."""
+        """Take what a worker says, or notice its death."""
         try:
-            job_id, message = worker.link.receive()
+            envelopes = worker.link.receive()
         except (EOFError, OSError):
             self._bury(worker)
             return
         worker.heard_at_s, worker.pinged_at_s = self._clock(), None
+        for job_id, message in envelopes:
+            self._hear(worker, job_id, message)
+
+    def _hear(self, worker: Worker, job_id: int, message: Message | Control) -> None:
         if message is Control.READY:
             worker.ready, self.failure, self._restarts.was_ready = True, "", True
             log.info("%s worker %d is ready", self.name, worker.process.pid)
