@@ -45,6 +45,8 @@ class Sessions:
         self._open_turns = 0
         self._is_stopping = False
         self._around = Surroundings(pipeline, config, clock, self._on_turn_open, self._on_turn_end, system_prompt)
+        metrics.sessions.set_function(lambda: len(self._sessions))
+        metrics.open_turns.set_function(lambda: self._open_turns)
         self._apology_audio: list[SpeechChunk] = []
         self._apology_is_asked_for = False
         pipeline.every_tick(self.tick)
@@ -56,7 +58,6 @@ class Sessions:
             if session is None:
                 self._make_room()
                 session = self._sessions[session_id] = Session(session_id, self._around)
-                self._metrics.sessions.set(len(self._sessions))
         session.touch()
         return session
 
@@ -142,17 +143,14 @@ class Sessions:
     def _close(self, session: Session) -> None:
         with self._lock:
             self._sessions.pop(session.id, None)
-            self._metrics.sessions.set(len(self._sessions))
 
     def _on_turn_open(self, turn: Turn) -> None:
         with self._lock:
             self._open_turns += 1
-            self._metrics.open_turns.set(self._open_turns)
 
     def _on_turn_end(self, turn: Turn) -> None:
         with self._lock:
             self._open_turns -= 1
-            self._metrics.open_turns.set(self._open_turns)
         outcome = {TurnDone: "done", TurnFailed: "failed"}.get(type(turn.end), "cancelled")
         self._metrics.turns.labels(outcome).inc()
         if "first_speech" in turn.marks and "uploaded" in turn.marks:

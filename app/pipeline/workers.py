@@ -59,7 +59,11 @@ class StagePool:
         "Why the last worker could not load; empty when one could."
         self._stage = stage
         self._streams = streams
-        self._metrics = metrics
+        # Looked up once: finding the child of a metric costs more than counting.
+        self._waits_s = metrics.stage_wait_s.labels(self.name)
+        self._runs_s = metrics.stage_run_s.labels(self.name)
+        self._restarted = metrics.stage_restarts.labels(self.name)
+        metrics.stage_queue.labels(self.name).set_function(lambda: len(self._pending))
         self._clock = clock
         self._context = multiprocessing.get_context("spawn")
         self._lock = threading.RLock()
@@ -103,7 +107,6 @@ class StagePool:
                 return
             if (worker := self._places.get(job.id)) is None:
                 self._pending.remove(job)
-                self._observe_queue()
                 return
             # The job keeps its place until the worker says that it has ended.
             self._tell(worker, job.id, Control.CANCEL)
@@ -217,8 +220,7 @@ class StagePool:
             self._places[job.id], job.started_at_s = worker, now_s
             worker.jobs[job.id] = job
             self._tell(worker, job.id, job.whole_message())
-            self._metrics.stage_wait_s.labels(self.name).observe(now_s - job.submitted_at_s)
-        self._observe_queue()
+            self._waits_s.observe(now_s - job.submitted_at_s)
 
     def _tell(self, worker: Worker, job_id: int, message: Message | Control) -> None:
         if not worker.link.send(job_id, message):
@@ -240,7 +242,7 @@ class StagePool:
             del self._places[job_id]
             run_s = self._clock() - job.started_at_s
             self._mean_run_s += 0.2 * (run_s - self._mean_run_s)
-            self._metrics.stage_run_s.labels(self.name).observe(run_s)
+            self._runs_s.observe(run_s)
         self._assign()
 
     def _bury(self, worker: Worker) -> None:
@@ -274,7 +276,7 @@ class StagePool:
         now_s = self._clock()
         wait_s = self._restarts.plan(now_s - worker.started_at_s if worker.ready else 0.0, now_s)
         self.failure = worker.failure or self.failure
-        self._metrics.stage_restarts.labels(self.name).inc()
+        self._restarted.inc()
         log.warning(
             "%s worker %s ended (exit code %s)%s; a new one starts in %.1f s",
             self.name, worker.process.pid, worker.process.exitcode,
@@ -290,6 +292,3 @@ class StagePool:
                 worker.process.kill()
         elif now_s - worker.heard_at_s > self.settings.ping_every_s and worker.link.send(0, Control.PING):
             worker.pinged_at_s = now_s
-
-    def _observe_queue(self) -> None:
-        self._metrics.stage_queue.labels(self.name).set(len(self._pending))
