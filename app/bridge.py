@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -32,27 +33,81 @@ class WsgiBridge:
 
     def __init__(self, wsgi_app: WsgiApp, threads: int) -> None:
         self._app = wsgi_app
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._threads = RequestThreads(threads)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        exchange = _Exchange(asyncio.get_running_loop(), send)
-        environ = {**build_environ(scope, exchange.body), "earshot.on_lost": exchange.on_lost}
-        await exchange.read(receive, lambda: self._executor.submit(exchange.run, self._app, environ), _is_short(scope))
+        loop = asyncio.get_running_loop()
+        exchange = _Exchange(loop, send)
+        if _is_short(scope):
+            whole = await _read_whole(receive)
+            if whole is None:
+                return
+            self._start(exchange, build_environ(scope, io.BytesIO(whole)))
+        else:
+            body = exchange.body = ArrivingBody(loop)
+            self._start(exchange, build_environ(scope, body))
+            await body.fill(receive)
+        await exchange.watch(receive)
+
+    def _start(self, exchange: _Exchange, environ: dict[str, Any]) -> None:
+        environ["earshot.on_lost"] = exchange.on_lost
+        self._threads.submit(lambda: exchange.run(self._app, environ))
+
+
+class RequestThreads:
+    """Threads that are started when they are needed, and kept.
+
+    Lighter than ThreadPoolExecutor, whose futures cost as much as a small request.  `submit` is for one thread only.
+    """
+
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
+        self._n_threads = 0
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._idle: deque[None] = deque()
+        "One entry for each thread that waits; deques are safe to use from several threads."
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Do the work in a thread, as soon as one is free."""
+        try:
+            self._idle.pop()
+        except IndexError:
+            if self._n_threads < self._max_threads:
+                self._n_threads += 1
+                threading.Thread(target=self._run, name=f"request-{self._n_threads}", daemon=True).start()
+        self._work.put(work)
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
+            self._idle.append(None)
+
+
+async def _read_whole(receive: Receive) -> bytes | None:
+    """Return a request's body; None when it broke off.  No thread is held while a slow device sends it."""
+    parts = []
+    while (message := await receive())["type"] != "http.disconnect":
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+    return None
 
 
 class _Exchange:
     """One request and its response, between the loop and one thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, send: Send) -> None:
-        self.body = RequestBody(loop)
+        self.body: ArrivingBody | None = None
         self._loop = loop
         self._send = send
         self._reader: asyncio.Task[None] | None = asyncio.current_task(loop)
         self._sender: asyncio.Task[None] | None = None
-        self._taken = threading.Semaphore(0)
+        # Held until the connection has taken what was handed over; a bare lock is the cheapest way to wait.
+        self._taken = threading.Lock()
+        self._taken.acquire()
         self._is_lost = False
         self._when_lost: Callable[[], None] | None = None
         self._start: dict[str, Any] | None = None
@@ -62,25 +117,12 @@ class _Exchange:
 
     # ---- on the loop -------------------------------------------------------------------------------------------------
 
-    async def read(self, receive: Receive, start: Callable[[], object], is_short: bool) -> None:
-        """Take the request's body as it comes, then wait for the end of the response or of the connection.
-
-        start: gets a thread to answer; for a short body only when it is complete, so that a slow device holds none.
-        """
-        is_running = not is_short
-        if is_running:
-            start()
-        while (message := await receive())["type"] != "http.disconnect":
-            more = message.get("more_body", False)
-            self.body.feed(message.get("body", b""), more)
-            if is_running:
-                await self.body.wait_for_room()
-            elif not more:
-                is_running = True
-                start()
-        if is_running and not self._is_finished:
+    async def watch(self, receive: Receive) -> None:
+        """Wait for the end of the response or of the connection."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if not self._is_finished:
             self._is_lost = True
-            self.body.break_off()
             if self._when_lost is not None:
                 self._when_lost()
 
@@ -91,9 +133,11 @@ class _Exchange:
         try:
             for message in messages:
                 await self._send(message)
-            # A connection that was lost meanwhile is noticed by `read`, which needs its turn on the loop first.
+            # A connection that was lost meanwhile is noticed by `watch`, which needs its turn on the loop first.
             await asyncio.sleep(0)
         finally:
+            if self._is_finished and self.body is not None:
+                self.body.stop()
             self._taken.release()
 
     # ---- in the thread -----------------------------------------------------------------------------------------------
@@ -158,8 +202,8 @@ class _Exchange:
             raise ConnectionResetError("the client has left")
 
 
-class RequestBody(io.RawIOBase):
-    """The request's body for a thread: blocks until bytes come, ends with the body, fails when it breaks off."""
+class ArrivingBody(io.RawIOBase):
+    """A body that is still arriving, for a thread: blocks until bytes come, and fails when it breaks off."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -168,30 +212,27 @@ class RequestBody(io.RawIOBase):
         self._is_complete = False
         self._is_broken = False
         self._room = asyncio.Event()
+        self._room.set()
 
     # ---- on the loop ---------------------------------------------------------------------------------------------
 
-    def feed(self, data: bytes, more: bool) -> None:
-        """Add what has come."""
-        with self._changed:
-            self._buffer += data
-            self._is_complete = not more
-            if len(self._buffer) > MAX_READ_AHEAD_BYTES and more:
-                self._room.clear()
-            else:
-                self._room.set()
-            self._changed.notify_all()
-
-    def break_off(self) -> None:
-        """Note that no more will come."""
-        with self._changed:
-            self._is_broken = True
-            self._changed.notify_all()
-
-    async def wait_for_room(self) -> None:
-        """Wait until the thread has read what it has."""
-        if not self._room.is_set():
+    async def fill(self, receive: Receive) -> None:
+        """Take the body as it comes, no faster than the thread reads it."""
+        while not self._is_complete and not self._is_broken:
+            message = await receive()
+            with self._changed:
+                self._buffer += message.get("body", b"")
+                self._is_broken = message["type"] == "http.disconnect"
+                self._is_complete = not self._is_broken and not message.get("more_body", False)
+                if len(self._buffer) > MAX_READ_AHEAD_BYTES:
+                    self._room.clear()
+                self._changed.notify_all()
             await self._room.wait()
+
+    def stop(self) -> None:
+        """Take no more: the response is complete, and what it did not read it will not read."""
+        self._is_broken = True
+        self._room.set()
 
     # ---- in the thread -------------------------------------------------------------------------------------------
 
@@ -219,7 +260,7 @@ def _is_short(scope: dict[str, Any]) -> bool:
     return b"transfer-encoding" not in headers and length.isdigit() and int(length) <= SHORT_BODY_BYTES
 
 
-def build_environ(scope: dict[str, Any], body: RequestBody) -> dict[str, Any]:
+def build_environ(scope: dict[str, Any], body: io.RawIOBase | io.BytesIO) -> dict[str, Any]:
     """Return the WSGI environment of an ASGI request."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from app.bridge import SHORT_BODY_BYTES, WsgiBridge
+from app.bridge import MAX_READ_AHEAD_BYTES, SHORT_BODY_BYTES, RequestThreads, WsgiBridge
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -101,6 +102,18 @@ def test_a_chunked_body_that_breaks_off_is_an_error() -> None:
     assert isinstance(errors.get(timeout=10), ConnectionResetError)
 
 
+def test_a_long_body_that_is_not_read_holds_nothing() -> None:
+    """An app that refuses without reading ends the exchange, however much was sent."""
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("413 Content Too Large", [("Content-Length", "2")])
+        return [b"no"]
+
+    many = [bytes(MAX_READ_AHEAD_BYTES)] * 4
+    done = run(lambda: Connection(*many, headers={"Transfer-Encoding": "chunked"}), app)
+    assert done.body == b"no"
+
+
 def test_a_response_of_unknown_length_ends() -> None:
     """Pieces leave as they come; an empty one ends the response."""
 
@@ -156,3 +169,19 @@ def test_a_fault_in_the_app_ends_the_exchange() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         run(lambda: Connection(b""), app)
+
+
+def test_threads_are_kept_and_limited() -> None:
+    """Work goes to a thread that is free, a new one is started only up to the limit, and the rest waits."""
+    threads = RequestThreads(2)
+    names: queue.SimpleQueue[str] = queue.SimpleQueue()
+    go_on = threading.Event()
+
+    def work() -> None:
+        go_on.wait(10)
+        names.put(threading.current_thread().name)
+
+    for _ in range(5):
+        threads.submit(work)
+    go_on.set()
+    assert {names.get(timeout=10) for _ in range(5)} <= {"request-1", "request-2"}
