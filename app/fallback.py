@@ -137,6 +137,9 @@ class BackendChain:
                 if given or job.cancelled:
                     raise failure
                 self._note(loaded, failure)
+                if isinstance(failure, BackendTimeout) and loaded is not self._loaded[-1]:
+                    # The user has waited long enough for this one.
+                    break
                 if not self._wait_for_retry(failure, attempt, give_up_at_s, job):
                     break
         raise failure

@@ -167,6 +167,17 @@ def test_a_backend_that_hangs_is_left() -> None:
     assert run(made) == ["b"]
 
 
+def test_a_backend_that_was_late_is_not_asked_again_while_there_is_another() -> None:
+    """After a whole time limit the user should not wait for the same backend once more."""
+    hanging = Script([["hang"]])
+    try:
+        assert run(chain(hanging, Script([["b"]]), first_item_timeout_s=0.02, retries=3)) == ["b"]
+        assert hanging.n_calls == 1
+    finally:
+        ScriptedBackend.release.set()
+        ScriptedBackend.release = threading.Event()
+
+
 def test_a_pause_between_items_has_its_own_limit() -> None:
     """Silence in the middle of a reply ends it with a timeout."""
     with pytest.raises(BackendTimeout):
