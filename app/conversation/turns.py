@@ -75,6 +75,7 @@ class Turn:
         self._speech: list[bytes] = []
         self._speech_is_complete = False
         self._reply_is_complete = False
+        self._end_of_reply: TurnEnd = TurnDone()
 
     # ---- what begins a turn ---------------------------------------------------------------------------------------
 
@@ -206,6 +207,10 @@ class Turn:
         if failure.stage == "tts" and isinstance(job.message, Sentence):
             self._skip(self.segments[job.message.index], failure.code)
             self._end_when_spoken()
+        elif failure.stage == "llm" and self.segments:
+            # What was already said is heard before the apology.
+            self._reply_is_complete, self._end_of_reply = True, TurnFailed(failure.code, failure.message)
+            self._end_when_spoken()
         else:
             self.finish(TurnFailed(failure.code, failure.message))
 
@@ -221,7 +226,7 @@ class Turn:
         if self.segments and all(segment.is_skipped for segment in self.segments):
             self.finish(TurnFailed("not-spoken", "no sentence of the reply could be spoken"))
         else:
-            self.finish(TurnDone())
+            self.finish(self._end_of_reply)
 
     # ---- the end --------------------------------------------------------------------------------------------------
 

@@ -204,6 +204,19 @@ def test_a_failed_stage_is_apologised_for(desk: Desk, stage: str) -> None:
     assert getattr(turn.end, "code", "") == "backend-timeout"
 
 
+def test_a_reply_that_breaks_off_is_heard_as_far_as_it_went(desk: Desk) -> None:
+    """Sentences that were written before the language model failed are spoken, then the apology."""
+    turn = desk.heard()
+    job = desk.stages.last(Prompt)
+    desk.stages.give(job, Sentence(job.header, 0, "One."))
+    voice = desk.stages.jobs[-1]
+    desk.stages.fail(job, "llm", "backend-unavailable")
+    assert turn.end is None
+    desk.stages.speak(voice, HUM)
+    assert [desk.fetch(), desk.fetch(), desk.fetch()] == ["One.", "Sorry.", "end"]
+    assert getattr(turn.end, "code", "") == "backend-unavailable"
+
+
 def test_one_sentence_that_cannot_be_spoken_is_skipped(desk: Desk) -> None:
     """The rest of the reply is spoken."""
     desk.heard()
