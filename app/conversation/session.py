@@ -124,10 +124,6 @@ class Session:
         kept_s = self._around.config.segments_kept_s
         raise TurnNotFound(f"this session keeps no turn {turn_id!r}; a turn is kept for {kept_s:g} s after its end")
 
-    @property
-    def has_open_turns(self) -> bool:
-        return bool(self._queue)
-
     def is_idle(self, now_s: float) -> bool:
         """True when nobody would miss the session."""
         unused_s = now_s - self.last_used_s

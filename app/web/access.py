@@ -28,7 +28,6 @@ class Caller:
     "The token's name, else the client's address."
     is_admin: bool
     "May see all sessions; everyone may where no tokens are configured."
-    has_token: bool
 
 
 def install(app: Flask, server: ServerConfig) -> None:
@@ -47,7 +46,7 @@ def install(app: Flask, server: ServerConfig) -> None:
 def identify(server: ServerConfig) -> Caller:
     """Return who sent the current request; raises Unauthorized."""
     if not server.tokens:
-        return Caller(request.remote_addr or "local", is_admin=True, has_token=False)
+        return Caller(request.remote_addr or "local", is_admin=True)
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         given = request.args.get("token", "")
@@ -55,7 +54,7 @@ def identify(server: ServerConfig) -> Caller:
     for name, token in server.tokens.items():
         # Every token is compared, so that the time taken tells nothing.
         if hmac.compare_digest(token.token.encode(), given.strip().encode()):
-            found = Caller(name, token.admin, has_token=True)
+            found = Caller(name, token.admin)
     if found is None:
         problem = "the token is not known" if given else "a token is needed"
         raise Unauthorized(f"{problem}; send the header 'Authorization: Bearer TOKEN', or ?token=TOKEN")

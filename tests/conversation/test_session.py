@@ -298,7 +298,6 @@ def test_interrupting_cancels_waiting_turns_too(desk: Desk) -> None:
     desk.session.say_heard(SPEECH)
     desk.session.interrupt("interrupted")
     assert desk.facts().count("turn_cancelled") == 2
-    assert not desk.session.has_open_turns
     assert len(desk.ended) == 2
 
 

@@ -23,7 +23,7 @@ def asked(path: str = "/audio", server: ServerConfig = SERVER, **headers: str) -
 
 def test_without_tokens_the_address_is_the_session() -> None:
     """A device with no id is its own session, and nobody is kept out."""
-    assert asked(server=ServerConfig()) == (Caller("192.0.2.7", True, False), "192.0.2.7")
+    assert asked(server=ServerConfig()) == (Caller("192.0.2.7", True), "192.0.2.7")
     assert asked("/audio?session=desk", server=ServerConfig())[1] == "desk"
     assert asked(server=ServerConfig(), **{"X-Session-Id": "desk"})[1] == "desk"
 
@@ -31,7 +31,7 @@ def test_without_tokens_the_address_is_the_session() -> None:
 def test_a_token_names_the_device() -> None:
     """The token's name is the session; names the device gives stand below it."""
     bearer = {"Authorization": "Bearer secret-1"}
-    assert asked(**bearer) == (Caller("kitchen", False, True), "kitchen")
+    assert asked(**bearer) == (Caller("kitchen", False), "kitchen")
     assert asked("/audio?session=desk", **bearer)[1] == "kitchen/desk"
     assert asked("/audio?token=secret-1")[1] == "kitchen"
 
@@ -39,7 +39,7 @@ def test_a_token_names_the_device() -> None:
 def test_an_administrator_names_any_session() -> None:
     """An administrator reaches the sessions of all devices."""
     assert asked("/audio?session=kitchen/desk", Authorization="bearer secret-2") == (
-        Caller("boss", True, True),
+        Caller("boss", True),
         "kitchen/desk",
     )
 
