@@ -182,3 +182,17 @@ def test_head_takes_nothing_away(service: RunningService) -> None:
     response = requests.head(service.url + "/audio?session=head", timeout=20)
     assert (response.status_code, response.headers["Allow"]) == (405, "GET")
     assert len(fetch_reply(service, "&session=head")) == 2
+
+
+def test_two_uploads_at_once(service: RunningService) -> None:
+    """Utterances that arrive in the same moment are both answered, one after the other."""
+    uploads = [
+        threading.Thread(target=lambda n=n: service.post("/upload?session=both", data=speech_wav(n)))  # type: ignore[misc]
+        for n in (5, 6)
+    ]
+    for upload in uploads:
+        upload.start()
+    for upload in uploads:
+        upload.join(30)
+    firsts = [fetch_reply(service, "&session=both")[0].headers["X-Text"] for _ in uploads]
+    assert sorted(firsts) == ["You%20said%20utterance%205.", "You%20said%20utterance%206."]
