@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.audio.pcm import BYTES_PER_SAMPLE
 from app.pipeline.pipeline import Ticket
 
 
@@ -30,6 +31,11 @@ class Segment:
     @property
     def n_bytes(self) -> int:
         return sum(map(len, self.chunks))
+
+    @property
+    def duration_s(self) -> float:
+        """How long it plays, in seconds; counted without joining the chunks."""
+        return round(self.n_bytes / (BYTES_PER_SAMPLE * self.sample_rate), 3)
 
     @property
     def is_settled(self) -> bool:

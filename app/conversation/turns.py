@@ -196,7 +196,7 @@ class Turn:
             segment = self.segments[job.message.index]
             if segment.chunks:
                 segment.is_complete = True
-                self._record(SegmentReady(segment.index, round(duration_s(segment.pcm16, segment.sample_rate), 3)))
+                self._record(SegmentReady(segment.index, segment.duration_s))
             else:
                 self._skip(segment, "no-audio")
         elif stage == "stt" and "transcript" not in self.marks:
@@ -268,7 +268,7 @@ class Turn:
         segment = Segment(len(self.segments), text, [pcm16], sample_rate, is_complete=True)
         self.segments.append(segment)
         self._record(SentenceReady(segment.index, text))
-        self._record(SegmentReady(segment.index, round(duration_s(pcm16, sample_rate), 3)))
+        self._record(SegmentReady(segment.index, segment.duration_s))
 
     # ---- what readers ask -----------------------------------------------------------------------------------------
 
