@@ -13,6 +13,7 @@ from typing import Any
 from app.config_sections import (
     AnalysisConfig,
     HomeConfig,
+    ListeningConfig,
     LlmConfig,
     ServerConfig,
     SessionConfig,
@@ -31,6 +32,7 @@ __all__ = [
     "AnalysisConfig",
     "Config",
     "HomeConfig",
+    "ListeningConfig",
     "LlmConfig",
     "ServerConfig",
     "SessionConfig",
@@ -44,6 +46,7 @@ __all__ = [
 SECTIONS = {
     "server": ServerConfig,
     "session": SessionConfig,
+    "listening": ListeningConfig,
     "home": HomeConfig,
     "stt": SttConfig,
     "llm": LlmConfig,
@@ -62,6 +65,7 @@ class Config:
 
     server: ServerConfig = field(default_factory=ServerConfig)
     session: SessionConfig = field(default_factory=SessionConfig)
+    listening: ListeningConfig = field(default_factory=ListeningConfig)
     home: HomeConfig = field(default_factory=HomeConfig)
     stt: SttConfig = field(default_factory=SttConfig)
     llm: LlmConfig = field(default_factory=LlmConfig)

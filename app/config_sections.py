@@ -32,6 +32,8 @@ class ServerConfig:
     "Name to token; when there is one, every route but /health wants one."
     open_to_lan: bool = False
     "Whether an address other than the loopback may be used without tokens."
+    origins: tuple[str, ...] = ()
+    "Other sites whose pages may open the WebSocket, such as https://panel.example.org; this server's own always may."
     max_body_mb: Positive = 25.0
     "The largest request body, in megabytes (1,000,000 bytes)."
     max_utterance_s: Seconds = 60.0
@@ -78,6 +80,40 @@ class SessionConfig:
     "Timers that may run at once."
     max_timer_s: Seconds = 86400.0
     "The longest timer, in seconds."
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningConfig:
+    """Live microphones: when an utterance begins and ends, and what interrupts a reply."""
+
+    vad: Literal["auto", "silero", "webrtc"] = "auto"
+    "The voice activity detector; auto takes silero where it is installed."
+    threshold: Annotated[float, Range(0.05, 0.95)] = 0.5
+    "How sure the detector must be that a window is speech."
+    start_ms: Annotated[float, Range(32, 2000)] = 96.0
+    "So much speech begins an utterance, in milliseconds."
+    silence_ms: Annotated[float, Range(100, 5000)] = 600.0
+    "So much silence ends an utterance, in milliseconds."
+    adaptive_silence: bool = False
+    "Whether silence_ms follows the pauses of the speaker."
+    min_silence_ms: Annotated[float, Range(100, 5000)] = 350.0
+    "The shortest silence that adaptive_silence comes to, in milliseconds."
+    max_silence_ms: Annotated[float, Range(100, 5000)] = 1500.0
+    "The longest silence that adaptive_silence comes to, in milliseconds."
+    max_utterance_s: Annotated[float, Range(1, 600)] = 30.0
+    "A longer utterance is ended, in seconds."
+    pre_roll_ms: Annotated[float, Range(0, 2000)] = 300.0
+    "Sound from before an utterance's first speech that is kept, in milliseconds."
+    interrupt_thinking_ms: Annotated[float, Range(0, 5000)] = 200.0
+    "So much speech interrupts a reply that is still being thought of, in milliseconds; 0 for never."
+    interrupt_speaking_ms: Annotated[float, Range(0, 5000)] = 128.0
+    "So much speech interrupts a reply that is being spoken, in milliseconds; 0 for never."
+    echo_guard: bool = True
+    "Whether a transcript that is what the device just played is ignored."
+    send_ahead_s: Annotated[float, Range(0.2, 10)] = 2.0
+    "How long before it is due to be played sound is sent, in seconds."
+    liveness_timeout_s: Annotated[float, Range(10)] = 120.0
+    "A live connection from which nothing came for this long is closed, in seconds."
 
 
 @dataclass(frozen=True, slots=True)
