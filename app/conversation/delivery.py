@@ -31,15 +31,19 @@ class Outlet:
         self._for_pollers = threading.Condition(lock)
         self._for_streams = threading.Condition(lock)
         self._on_delivered = on_delivered
-        self._turns: deque[Turn] = deque()
+        self.turns: deque[Turn] = deque()
+        "The line; the first is heard now."
         self._ends_under_way: set[str] = set()
         self._ended: deque[str] = deque(maxlen=32)
         "Turns whose end was told, for those who waited for it too."
 
-    def add(self, turn: Turn) -> None:
-        """Put a turn at the end of the line."""
+    def add(self, turn: Turn, *, is_first: bool = False) -> None:
+        """Put a turn at the end of the line, or at its beginning."""
         with self._for_pollers:
-            self._turns.append(turn)
+            if is_first:
+                self.turns.appendleft(turn)
+            else:
+                self.turns.append(turn)
             self.more_to_take()
 
     def more_to_take(self) -> None:
@@ -56,19 +60,19 @@ class Outlet:
     def drop(self, turn: Turn) -> None:
         """Take a turn out of the line without telling anyone of its end."""
         with self._for_pollers:
-            if turn in self._turns:
-                self._turns.remove(turn)
+            if turn in self.turns:
+                self.turns.remove(turn)
             self.more_to_take()
 
     @property
     def is_empty(self) -> bool:
-        return not self._turns
+        return not self.turns
 
     def wait_for_turn(self, timeout_s: float) -> Turn | None:
         """Return the turn that pollers hear now, waiting for one; None when none came in time."""
         with self._for_pollers:
-            self._for_pollers.wait_for(lambda: bool(self._turns), timeout_s)
-            return self._turns[0] if self._turns else None
+            self._for_pollers.wait_for(lambda: bool(self.turns), timeout_s)
+            return self.turns[0] if self.turns else None
 
     def claim(self, timeout_s: float, is_gone: Callable[[], bool] = lambda: False) -> Claim | None:
         """Wait for the next segment or the end of a turn; None when nothing came in time, or the poller is gone.
@@ -84,7 +88,7 @@ class Outlet:
                 claim = self._take()
                 if claim is not None:
                     return claim
-                waited_for = self._turns[0] if self._turns else None
+                waited_for = self.turns[0] if self.turns else None
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     return None
@@ -92,9 +96,9 @@ class Outlet:
             return None
 
     def _take(self) -> Claim | None:
-        if not self._turns:
+        if not self.turns:
             return None
-        turn = self._turns[0]
+        turn = self.turns[0]
         for segment in turn.waiting():
             if segment.is_claimed:
                 continue
@@ -137,12 +141,13 @@ class Outlet:
         with self._for_pollers:
             self._ends_under_way.discard(turn.id)
             if delivered:
-                self._close(turn)
+                self.close(turn)
             self.more_to_take()
 
-    def _close(self, turn: Turn) -> None:
-        if turn in self._turns:
-            self._turns.remove(turn)
+    def close(self, turn: Turn) -> None:
+        """Take a turn out of the line, since its end was told."""
+        if turn in self.turns:
+            self.turns.remove(turn)
             self._ended.append(turn.id)
 
     def stream(self, turn: Turn, timeout_s: float) -> Iterator[tuple[Segment, bytes]]:
@@ -159,7 +164,7 @@ class Outlet:
                 self.settle_segment(turn, segment, delivered)
         with self._for_streams:
             if turn.is_heard_out:
-                self._close(turn)
+                self.close(turn)
                 self.more_to_take()
 
     def _wait_for_segment(self, turn: Turn, timeout_s: float) -> Segment | None:

@@ -39,6 +39,47 @@ class FinalTranscript(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechStarted(Fact):
+    """A live microphone hears somebody speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped(Fact):
+    """The utterance at a live microphone is over."""
+
+    reason: str
+    "`silence`, `too-long` or `stopped`."
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRefused(Fact):
+    """The service takes no new turn now; what is being spoken is not heard."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EchoHeard(Fact):
+    """The words of an utterance were those that the device had just played; it counts as silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPaused(Fact):
+    """Somebody speaks over the reply; it is silent until it is known whether that means anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyResumed(Fact):
+    """What was spoken over the reply had no words; it goes on where it was cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyWritten(Fact):
+    """All sentences of the reply are written."""
+
+
+@dataclass(frozen=True, slots=True)
 class SentenceReady(Fact):
     """A sentence of the reply is written and goes to be spoken."""
 
@@ -73,9 +114,11 @@ class SegmentReady(Fact):
 
 @dataclass(frozen=True, slots=True)
 class SegmentDelivered(Fact):
-    """The last byte of a sentence's audio was handed to the device."""
+    """The last byte of a sentence's audio was handed to the device, or a live client has heard it."""
 
     index: int
+    heard_s: float
+    "Less than the sentence's length when it was cut off."
 
 
 @dataclass(frozen=True, slots=True)

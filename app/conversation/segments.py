@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from app.audio.pcm import BYTES_PER_SAMPLE
@@ -21,12 +22,39 @@ class Segment:
     is_claimed: bool = False
     "A reader is handing it out."
     is_delivered: bool = False
+    heard_bytes: int | None = None
+    "How much of it was heard when it was cut off; None when it was not."
     ticket: Ticket | None = None
     _bytes_to_drop: int = 0
 
     @property
     def pcm16(self) -> bytes:
         return b"".join(self.chunks)
+
+    def audio_from(self, position: int, max_bytes: int) -> bytes:
+        """Return the audio after the first `position` bytes, up to the end of a chunk; empty when there is no more."""
+        for chunk in self.chunks:
+            if position < len(chunk):
+                return chunk[position : position + max_bytes]
+            position -= len(chunk)
+        return b""
+
+    @property
+    def heard_s(self) -> float:
+        """How much of it was or will be heard, in seconds."""
+        if self.heard_bytes is None:
+            return self.duration_s
+        return round(self.heard_bytes / (BYTES_PER_SAMPLE * self.sample_rate), 3)
+
+    @property
+    def heard_text(self) -> str:
+        """The words that were or will be heard; one that was cut off ends with an ellipsis."""
+        if self.heard_bytes is None or not self.n_bytes:
+            return self.text
+        n_chars = len(self.text) * self.heard_bytes / self.n_bytes
+        ends = (match.end() for match in re.finditer(r"\S+", self.text))
+        end = max((end for end in ends if end <= n_chars), default=0)
+        return f"{self.text[:end]} …" if end else ""
 
     @property
     def n_bytes(self) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from app.audio.pcm import SPEECH_RATE_HZ, is_silent
+from app.conversation.barge_in import SURE_WORDS, BargeIn
 from app.conversation.delivery import Outlet
 from app.conversation.events import (
     EventLog,
@@ -20,6 +21,7 @@ from app.conversation.events import (
 )
 from app.conversation.hearing import Hearing
 from app.conversation.history import History
+from app.conversation.line import Line
 from app.conversation.segments import Segment
 from app.conversation.surroundings import Surroundings
 from app.conversation.timers import Timers
@@ -35,13 +37,12 @@ from app.messages import (
     SpeechChunk,
     StageDone,
     StageFailed,
+    Transcript,
     UtteranceChunk,
 )
 from app.pipeline.jobs import HubJob
 
 log = logging.getLogger(__name__)
-KEPT_REPLIES = 1
-"""Replies that were heard out and can still be fetched again; more would only cost memory."""
 
 
 class Session:
@@ -61,10 +62,8 @@ class Session:
         self.last_used_s = around.clock()
         self._around = around
         self._history = History(around.config.history_turns)
-        self._turns: OrderedDict[str, Turn] = OrderedDict()
-        self._queue: deque[Turn] = deque()
-        "Turns that have not ended: the current one first, those behind it wait."
-        self._with_audio: deque[Turn] = deque()
+        self._line = Line()
+        self.barge_in = BargeIn(self._line, self.log, around.clock)
 
     # ---- what begins a turn ---------------------------------------------------------------------------------------
 
@@ -75,9 +74,13 @@ class Session:
         is_empty = is_silent(pcm16, SPEECH_RATE_HZ)
         return self._enqueue(turn, lambda: turn.nothing_heard() if is_empty else [turn.utterance()])
 
-    def hear(self, *, is_polled: bool = True) -> Hearing:
-        """Answer an utterance that is still arriving."""
+    def hear(self, *, is_polled: bool = True, takes_over: bool = False) -> Hearing:
+        """Answer an utterance that is still arriving.
+
+        takes_over: it is heard at once, over a reply in progress, and replaces that when words are understood.
+        """
         turn = self._new_turn("heard", is_polled)
+        turn.takes_over = takes_over
         return Hearing(self, self._enqueue(turn, lambda: [turn.utterance()]))
 
     def say_text(self, text: str, *, is_polled: bool = True) -> Turn:
@@ -102,32 +105,41 @@ class Session:
         is_superseded: another turn follows at once, so pollers are not told of the end of the old ones.
         """
         with self.lock:
-            cancelled = [turn for turn in self._turns.values() if not turn.is_heard_out]
-            self._queue.clear()
-            for turn in cancelled:
-                was_open = turn.end is None
-                turn.cancel(reason)
-                if is_superseded:
-                    self.outlet.drop(turn)
-                if was_open:
-                    self._after_end(turn)
-            self.outlet.more_to_take()
+            cancelled = self._line.unheard
+            self._cancel(cancelled, reason, is_superseded=is_superseded)
+            self.barge_in.go_on()
         return cancelled
+
+    def _cancel(self, turns: list[Turn], reason: str, *, is_superseded: bool = False) -> None:
+        player = self.barge_in.player
+        if turns and player is not None:
+            player.pause(self._around.clock())
+        self._line.leave(turns)
+        for turn in turns:
+            was_open = turn.end is None
+            turn.cancel(reason)
+            if player is not None:
+                player.cut_off(turn)
+            if is_superseded:
+                self.outlet.drop(turn)
+            if was_open:
+                self._after_end(turn)
+        self.outlet.more_to_take()
 
     # ---- what readers ask -----------------------------------------------------------------------------------------
 
     def turn(self, turn_id: str) -> Turn:
         """Return a turn that is still kept; raises TurnNotFound."""
         with self.lock:
-            if turn_id in self._turns:
-                return self._turns[turn_id]
+            if (turn := self._line.find(turn_id)) is not None:
+                return turn
         kept_s = self._around.config.segments_kept_s
         raise TurnNotFound(f"this session keeps no turn {turn_id!r}; a turn is kept for {kept_s:g} s after its end")
 
     def is_idle(self, now_s: float) -> bool:
         """True when nobody would miss the session."""
         unused_s = now_s - self.last_used_s
-        return not self._queue and not len(self.timers) and unused_s > self._around.config.idle_timeout_s
+        return self._line.current is None and not len(self.timers) and unused_s > self._around.config.idle_timeout_s
 
     def touch(self) -> None:
         """Note that somebody uses the session."""
@@ -137,7 +149,7 @@ class Session:
 
     @property
     def needs_clock(self) -> bool:
-        return bool(self._turns) or len(self.timers) > 0
+        return len(self._line) > 0 or len(self.timers) > 0
 
     def tick(self, now_s: float) -> None:
         """Ring timers, end a turn that makes no progress, let go of old ones."""
@@ -147,19 +159,12 @@ class Session:
                     self.speak(f"Your {timer.name} timer is done." if timer.name else "Your timer is done.")
                 except RateLimited as error:
                     log.warning("a timer of session %s could not ring: %s", self.id, error.code)
-            if self._queue:
-                self._check(self._queue[0], now_s)
-            self._let_go_of_old(now_s)
-
-    def _let_go_of_old(self, now_s: float) -> None:
-        """Forget turns whose time is over; they end in the order in which they were opened."""
-        while self._turns:
-            oldest = next(iter(self._turns.values()))
-            if oldest.end is None or now_s - oldest.marks["ended"] <= self._around.config.segments_kept_s:
-                return
-            del self._turns[oldest.id]
-            self.outlet.drop(oldest)
-            oldest.let_go()
+            for turn in self._line.open_turns:
+                if turn.is_started:
+                    self._check(turn, now_s)
+            for turn in self._line.take_old(now_s, self._around.config.segments_kept_s):
+                self.outlet.drop(turn)
+                turn.let_go()
 
     def _check(self, turn: Turn, now_s: float) -> None:
         config = self._around.config
@@ -179,20 +184,18 @@ class Session:
     def _enqueue(self, turn: Turn, begin: Callable[[], list[Message]]) -> Turn:
         """Put a turn in line; `begin` gives its first messages when its time has come."""
         with self.lock:
-            if len(self._queue) > self._around.config.max_queued_turns:
-                text = f"{len(self._queue) - 1} utterances of this session wait already; fetch their replies first"
-                raise RateLimited(text)
+            n_waiting = len(self._line.open_turns) - 1
+            if n_waiting >= self._around.config.max_queued_turns:
+                raise RateLimited(f"{n_waiting} utterances of this session wait already; fetch their replies first")
             self.touch()
             turn.begin = begin
-            self._turns[turn.id] = turn
-            self._queue.append(turn)
-            self._with_audio.append(turn)
-            while len(self._with_audio) > KEPT_REPLIES + 1 and self._with_audio[0].is_heard_out:
-                self._with_audio.popleft().let_go()
+            if turn.takes_over:
+                self.barge_in.pause()
+            may_start = self._line.add(turn)
             self._around.on_turn_open(turn)
             if turn.is_polled:
-                self.outlet.add(turn)
-            if self._queue[0] is turn:
+                self.outlet.add(turn, is_first=turn.takes_over)
+            if may_start:
                 self._start(turn)
         return turn
 
@@ -220,12 +223,26 @@ class Session:
         """Take what a stage gives; called from the pipeline's thread."""
         with self.lock:
             turn.last_progress_s = self._around.clock()
+            if turn.takes_over and isinstance(message, Transcript):
+                message = self._take_over(turn, message)
             if isinstance(message, Action):
                 self._act(turn, message)
             else:
                 self._submit(turn, turn.receive(job, message, lambda heard: self._prompt(turn, heard)))
                 self._tell_readers(message)
                 self._settle(turn)
+
+    def _take_over(self, turn: Turn, transcript: Transcript) -> Transcript:
+        """Cancel the replies before a turn that has words; return the transcript, empty when it is only an echo."""
+        is_sure = transcript.is_final or len(transcript.text.split()) >= SURE_WORDS
+        if not turn.is_being_heard or not is_sure:
+            return transcript
+        if self.barge_in.understands(turn, transcript.text):
+            before = [other for other in self._line.unheard if other is not turn and not other.is_being_heard]
+            self._cancel(before, "new-utterance")
+            self.barge_in.take_over(turn)
+            return transcript
+        return replace(transcript, text="") if transcript.is_final else transcript
 
     def _tell_readers(self, message: Message) -> None:
         if isinstance(message, SpeechChunk):
@@ -247,10 +264,10 @@ class Session:
         self._history.add(turn)
         self._around.on_turn_end(turn)
         self.outlet.more_to_take()
-        if turn in self._queue:
-            self._queue.remove(turn)
-            if self._queue and "started" not in self._queue[0].marks:
-                self._start(self._queue[0])
+        if (following := self._line.end(turn)) is not None:
+            self._start(following)
+        if turn.takes_over:
+            self.barge_in.go_on()
 
     def _fail(self, turn: Turn, code: str, message: str) -> None:
         turn.finish(TurnFailed(code, message))
@@ -276,7 +293,7 @@ class Session:
         return Prompt(turn.header, messages, self.timers.running(now_s), self._history.last_reply, dict(self.options))
 
     def _on_delivered(self, turn: Turn, segment: Segment) -> None:
-        self.log.append(turn.id, SegmentDelivered(segment.index))
+        self.log.append(turn.id, SegmentDelivered(segment.index, segment.heard_s))
 
     # ---- speech that is still arriving ----------------------------------------------------------------------------
 

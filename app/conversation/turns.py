@@ -13,6 +13,7 @@ from app.conversation.events import (
     Fact,
     FinalTranscript,
     PartialTranscript,
+    ReplyWritten,
     SegmentReady,
     SentenceReady,
     SentenceSkipped,
@@ -59,6 +60,8 @@ class Turn:
         "`heard`, `typed` or `said`."
         self.is_polled = is_polled
         "GET /audio takes its segments; otherwise the request that began it does."
+        self.takes_over = False
+        "It is heard over the replies before it, and cancels them once words are understood."
         self.generation = 0
         self.begin: Callable[[], list[Message]] = list
         "Gives the first messages when the turn's time has come."
@@ -85,7 +88,7 @@ class Turn:
 
     def add_speech(self, pcm16: bytes, is_last: bool, now_s: float) -> None:
         """Keep speech until the turn starts; from then on it goes straight to the stages."""
-        if "started" not in self.marks:
+        if not self.is_started:
             self._speech.append(pcm16)
             self._speech_is_complete = is_last
         self.heard_s += duration_s(pcm16, SPEECH_RATE_HZ)
@@ -192,6 +195,7 @@ class Turn:
     def _on_done(self, stage: str, job: HubJob) -> None:
         if stage == "llm":
             self._reply_is_complete = True
+            self._record(ReplyWritten())
         elif stage == "tts" and isinstance(job.message, Sentence):
             segment = self.segments[job.message.index]
             if segment.chunks:
@@ -273,9 +277,18 @@ class Turn:
     # ---- what readers ask -----------------------------------------------------------------------------------------
 
     @property
+    def is_started(self) -> bool:
+        return "started" in self.marks
+
+    @property
+    def is_being_heard(self) -> bool:
+        """True while it is not known whether an utterance over other replies has words."""
+        return self.takes_over and self.end is None and "transcript" not in self.marks
+
+    @property
     def spoken_text(self) -> str:
         """What was or will be heard of the reply."""
-        return " ".join(segment.text for segment in self.segments if not segment.is_skipped)
+        return " ".join(text for segment in self.segments if not segment.is_skipped and (text := segment.heard_text))
 
     def waiting(self) -> Iterator[Segment]:
         """Yield the segments that are not yet delivered, in order."""

@@ -85,7 +85,7 @@ def test_a_whole_turn(desk: Desk) -> None:
     """An utterance becomes a transcript, a prompt, sentences, audio and one TurnDone, in that order."""
     turn = desk.answered("One.", "Two.")
     assert desk.facts() == [
-        "turn_started", "final_transcript", "sentence_ready", "sentence_ready",
+        "turn_started", "final_transcript", "sentence_ready", "sentence_ready", "reply_written",
         "speech_ready", "segment_ready", "speech_ready", "segment_ready", "turn_done",
     ]  # fmt: skip
     assert [desk.fetch(), desk.fetch(), desk.fetch(), desk.fetch()] == ["One.", "Two.", "end", "nothing"]

@@ -1,0 +1,76 @@
+"""The turns of one session in their order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from app.conversation.turns import Turn
+
+KEPT_REPLIES = 1
+"""Replies that were heard out and can still be fetched again; more would only cost memory."""
+
+
+class Line:
+    """Those that have not ended: the current one first, others wait behind it; and those that ended a while ago."""
+
+    def __init__(self) -> None:
+        self._turns: OrderedDict[str, Turn] = OrderedDict()
+        self._open: deque[Turn] = deque()
+        self._with_audio: deque[Turn] = deque()
+
+    def add(self, turn: Turn) -> bool:
+        """Put a turn in line; true when it may start at once, as one that is heard over others may."""
+        self._turns[turn.id] = turn
+        if turn.takes_over:
+            self._open.appendleft(turn)
+        else:
+            self._open.append(turn)
+        self._with_audio.append(turn)
+        while len(self._with_audio) > KEPT_REPLIES + 1 and self._with_audio[0].is_heard_out:
+            self._with_audio.popleft().let_go()
+        return self._open[0] is turn
+
+    def find(self, turn_id: str) -> Turn | None:
+        """Return a turn that is still kept."""
+        return self._turns.get(turn_id)
+
+    @property
+    def current(self) -> Turn | None:
+        return self._open[0] if self._open else None
+
+    @property
+    def open_turns(self) -> tuple[Turn, ...]:
+        """Turns that have not ended, the current one first."""
+        return tuple(self._open)
+
+    @property
+    def unheard(self) -> list[Turn]:
+        """Turns that have not ended or were not heard out, in the order in which they were opened."""
+        return [turn for turn in self._turns.values() if not turn.is_heard_out]
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def end(self, turn: Turn) -> Turn | None:
+        """Take a turn that has ended out of the line; return the one that is to start now."""
+        if turn not in self._open:
+            return None
+        self._open.remove(turn)
+        following = self.current
+        return following if following is not None and not following.is_started else None
+
+    def leave(self, turns: list[Turn]) -> None:
+        """Take turns out of the line that are about to be cancelled, so that none of them is started."""
+        for turn in turns:
+            if turn in self._open:
+                self._open.remove(turn)
+
+    def take_old(self, now_s: float, kept_s: float) -> list[Turn]:
+        """Take out turns whose time is over and whose place nothing older holds."""
+        old = []
+        while self._turns:
+            oldest = next(iter(self._turns.values()))
+            if oldest.end is None or now_s - oldest.marks["ended"] <= kept_s:
+                break
+            old.append(self._turns.pop(oldest.id))
+        return old

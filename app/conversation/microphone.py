@@ -1,0 +1,168 @@
+"""A live microphone of a session: windows of sound become utterances, and utterances turns."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from app.audio.endpointing import Endpoint, Endpointer, EndpointRules
+from app.audio.pcm import SPEECH_RATE_HZ
+from app.audio.resample import StreamResampler
+from app.audio.vad import WINDOW_BYTES, WINDOW_MS
+from app.config import ListeningConfig
+from app.conversation.barge_in import Phase
+from app.conversation.events import SpeechRefused, SpeechStarted, SpeechStopped
+from app.conversation.hearing import Hearing
+from app.conversation.session import Session
+from app.errors import RateLimited, StageUnavailable
+
+log = logging.getLogger(__name__)
+FED_WINDOWS = 6
+"""Speech goes to the recogniser in pieces of so many windows: a message each would cost more than the recognition."""
+MAX_WAITING_BYTES = 10 * 2 * SPEECH_RATE_HZ
+"""Sound that may wait for the detector; more is lost, as on a machine that cannot keep up."""
+NEVER = math.inf
+
+Mode = Literal["hands_free", "push_to_talk"]
+
+
+class Microphone:
+    """One live microphone.  `feed` and `finish` belong to one thread, the rest to that of the ears."""
+
+    def __init__(
+        self,
+        session: Session,
+        admit: Callable[[], None],
+        rules: ListeningConfig,
+        *,
+        sample_rate: int = SPEECH_RATE_HZ,
+        mode: Mode = "hands_free",
+    ) -> None:
+        self.needs_detector = mode == "hands_free"
+        self.stream: Any = None
+        "What the detector remembers of it."
+        self.is_finished = False
+        self._session = session
+        self._admit = admit
+        self._resampler = StreamResampler(sample_rate, SPEECH_RATE_HZ)
+        self._endpointer = Endpointer(endpoint_rules(rules))
+        self._start_ms = {
+            Phase.IDLE: rules.start_ms,
+            Phase.THINKING: rules.interrupt_thinking_ms or NEVER,
+            Phase.SPEAKING: rules.interrupt_speaking_ms or NEVER,
+            Phase.ECHOING: NEVER,
+        }
+        self._pre_roll_windows = round(rules.pre_roll_ms / WINDOW_MS)
+        longest_start_ms = max(ms for ms in self._start_ms.values() if ms != NEVER)
+        self._before: deque[bytes] = deque(maxlen=self._pre_roll_windows + math.ceil(2 * longest_start_ms / WINDOW_MS))
+        self._arrived: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._rest = b""
+        self._is_closed = False
+        self._hearing: Hearing | None = None
+        self._unfed: list[bytes] = []
+
+    # ---- the thread of the connection --------------------------------------------------------------------------------
+
+    def feed(self, pcm16: bytes) -> None:
+        """Take sound at the microphone's own rate, any length."""
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            log.warning("sound of session %s is lost: the voice detector does not keep up", self._session.id)
+            return
+        pcm16 = self._resampler.feed(pcm16)
+        self._waiting_bytes += len(pcm16)
+        self._arrived.append(pcm16)
+
+    def finish(self) -> None:
+        """Close the microphone; an utterance in progress ends with what has arrived."""
+        self._is_closed = True
+
+    # ---- the thread of the ears --------------------------------------------------------------------------------------
+
+    def next_window(self) -> bytes | None:
+        """Return the next window, WINDOW_BYTES of it; None when it has not arrived."""
+        # Asked first: what is fed before the microphone is closed must be found below.
+        is_closed = self._is_closed
+        while len(self._rest) < WINDOW_BYTES and self._arrived:
+            self._rest += self._arrived.popleft()
+        if len(self._rest) < WINDOW_BYTES:
+            if is_closed and not self.is_finished:
+                self._finish()
+            return None
+        window, self._rest = self._rest[:WINDOW_BYTES], self._rest[WINDOW_BYTES:]
+        self._waiting_bytes -= WINDOW_BYTES
+        return window
+
+    def hear(self, window: bytes, probability: float) -> None:
+        """Take the next window and how probable it is that somebody speaks in it."""
+        start_ms = self._start_ms[self._session.barge_in.phase()]
+        if start_ms == NEVER and self._hearing is None:
+            # Nothing of it may count towards an utterance that begins when the reply is over.
+            self._endpointer.reset()
+            self._before.clear()
+            return
+        endpoint = self._endpointer.push(probability, start_ms)
+        if endpoint is Endpoint.STARTED:
+            self._begin([*self._recent(), window])
+        elif self._hearing is not None:
+            self._add(window)
+        else:
+            self._before.append(window)
+        if endpoint is Endpoint.STOPPED:
+            self._end("too-long" if self._endpointer.was_too_long else "silence")
+
+    def hear_pushed(self, window: bytes) -> None:
+        """Take the next window while a button is held: it is speech."""
+        if self._hearing is None:
+            self._begin([window])
+        else:
+            self._add(window)
+
+    def _recent(self) -> list[bytes]:
+        n_windows = self._pre_roll_windows + math.ceil(self._endpointer.utterance_ms / WINDOW_MS)
+        return list(self._before)[-n_windows:]
+
+    def _begin(self, windows: list[bytes]) -> None:
+        self._before.clear()
+        try:
+            self._admit()
+            self._hearing = self._session.hear(takes_over=True)
+        except (StageUnavailable, RateLimited) as error:
+            self._session.log.append("", SpeechRefused(error.code, error.message))
+            return
+        self._session.log.append(self._hearing.turn.id, SpeechStarted())
+        self._hearing.feed(b"".join(windows))
+
+    def _add(self, window: bytes) -> None:
+        self._unfed.append(window)
+        if len(self._unfed) >= FED_WINDOWS and self._hearing is not None:
+            self._hearing.feed(b"".join(self._unfed))
+            self._unfed.clear()
+
+    def _end(self, reason: str, rest: bytes = b"") -> None:
+        hearing, self._hearing = self._hearing, None
+        speech = b"".join([*self._unfed, rest])
+        self._unfed.clear()
+        if hearing is not None:
+            self._session.log.append(hearing.turn.id, SpeechStopped(reason))
+            hearing.finish(speech)
+
+    def _finish(self) -> None:
+        self.is_finished = True
+        self._end("stopped", self._rest)
+
+
+def endpoint_rules(config: ListeningConfig) -> EndpointRules:
+    """Return the part of the settings that decides when an utterance begins and ends."""
+    return EndpointRules(
+        threshold=config.threshold,
+        start_ms=config.start_ms,
+        silence_ms=config.silence_ms,
+        max_utterance_s=config.max_utterance_s,
+        adaptive_silence=config.adaptive_silence,
+        min_silence_ms=config.min_silence_ms,
+        max_silence_ms=config.max_silence_ms,
+    )
