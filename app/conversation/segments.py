@@ -22,6 +22,8 @@ class Segment:
     "A reader is handing it out."
     is_delivered: bool = False
     ticket: Ticket | None = None
+    character: str = ""
+    "Who says it; empty when there are no characters."
     _bytes_to_drop: int = 0
 
     @property
