@@ -8,10 +8,11 @@ from dataclasses import fields
 from typing import Any
 
 from app.config import Config
+from app.config_characters import split_voice, voices_in_use
 from app.errors import ConfigError
 from app.settings import build_config, check_type, suggest
 
-__all__ = ["backend_config", "build_config", "check_type", "find_class", "suggest"]
+__all__ = ["backend_config", "build_config", "check_type", "check_voices", "find_class", "suggest"]
 
 
 def find_class(registry: Mapping[str, str], engine: str, key: str) -> type:
@@ -40,3 +41,15 @@ def backend_config(registry: Mapping[str, str], config: Config, stage: str, name
     wanted = {f.name for f in fields(config_class)}
     home = {f.name: getattr(config.home, f.name) for f in fields(config.home) if f.name in wanted}
     return backend, build_config(config_class, {**home, **settings}, f"{stage}.{name}")
+
+
+def check_voices(registry: Mapping[str, str], config: Config) -> None:
+    """Refuse a voice that its engine is known not to have, as far as that is known without loading it.
+
+    registry: the BACKENDS of tts.  Raises ConfigError with the key of the voice, such as `characters.Anna.voice`.
+    """
+    for key, spoken in voices_in_use(config.characters, config.tts).items():
+        backend, voice = split_voice(spoken)
+        known: tuple[str, ...] = getattr(backend_config(registry, config, "tts", backend)[0], "VOICES", ())
+        if voice and known and voice not in known:
+            raise ConfigError(f"{key}: {backend} has no voice {voice!r}; {suggest(voice, known)}")

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from app.config_characters import check_characters
 from app.config_sections import (
     AnalysisConfig,
+    CharacterConfig,
     HomeConfig,
     ListeningConfig,
     LlmConfig,
@@ -30,6 +32,7 @@ from app.settings import build_config, check_type, show, suggest
 __all__ = [
     "STAGES",
     "AnalysisConfig",
+    "CharacterConfig",
     "Config",
     "HomeConfig",
     "ListeningConfig",
@@ -55,6 +58,8 @@ SECTIONS = {
 }
 STAGES = ("stt", "llm", "tts", "analysis")
 """The sections that each describe a stage and its backends."""
+NAMED_SECTIONS = {"characters": CharacterConfig}
+"""The sections that hold entries under names of the operator's choice."""
 
 _MIN_TOKEN_CHARS = 8
 
@@ -71,6 +76,8 @@ class Config:
     llm: LlmConfig = field(default_factory=LlmConfig)
     tts: TtsConfig = field(default_factory=TtsConfig)
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
+    characters: dict[str, CharacterConfig] = field(default_factory=dict)
+    "Who speaks, by name; empty for one voice without a name."
     notices: tuple[str, ...] = ()
     "Lines for the operator, shown at start."
 
@@ -97,7 +104,8 @@ def load_config(path: str | None = None, environ: Mapping[str, str] | None = Non
     tree = read_file(path or environ.get("EARSHOT_CONFIG") or None)
     _check_sections(tree)
     names = {section: setting_names(section) for section in SECTIONS}
-    apply_overrides(tree, environ, {**names, **dict.fromkeys(LEGACY_KEYS, ())}, STAGES)
+    free = dict.fromkeys((*NAMED_SECTIONS, *LEGACY_KEYS), ())
+    apply_overrides(tree, environ, {**names, **free}, (*STAGES, *NAMED_SECTIONS))
     _check_sections(tree)
     tree, notices = translate(fill_in(tree, environ))
     config = _build(tree, notices)
@@ -105,6 +113,7 @@ def load_config(path: str | None = None, environ: Mapping[str, str] | None = Non
     _check_home(config.home)
     for stage in STAGES:
         _check_stage(stage, config.stage(stage))
+    check_characters(config.characters, config.tts)
     return replace(config, notices=(*config.notices, *_notices(config)))
 
 
@@ -114,11 +123,11 @@ def setting_names(section: str) -> list[str]:
 
 
 def _check_sections(tree: Mapping[str, Any]) -> None:
-    known = [*SECTIONS, *LEGACY_KEYS]
+    known = [*SECTIONS, *NAMED_SECTIONS, *LEGACY_KEYS]
     for key, value in tree.items():
         if key not in known:
             raise ConfigError(f"{key}: no such section; {suggest(key, known)}")
-        if key in SECTIONS and not isinstance(value, dict):
+        if (key in SECTIONS or key in NAMED_SECTIONS) and not isinstance(value, dict):
             raise ConfigError(f"{key}: is {show(value, key)}; allowed is an object, {{…}}")
 
 
@@ -132,6 +141,8 @@ def _build(tree: Mapping[str, Any], notices: tuple[str, ...]) -> Config:
         if isinstance(tokens := settings.get("tokens"), Mapping):
             settings["tokens"] = {k: {"token": v} if isinstance(v, str) else v for k, v in tokens.items()}
         built[name] = build_config(SECTIONS[name], settings, name)
+    for name, entry in NAMED_SECTIONS.items():
+        built[name] = check_type(tree.get(name, {}), dict[str, entry], name)  # type: ignore[valid-type]
     return Config(**built, notices=notices)
 
 

@@ -183,6 +183,8 @@ class LlmConfig(StageConfig):
     "The first piece of a reply may end at a comma from this length on, so that speech starts early, in characters."
     max_chars: Annotated[int, Range(20)] = 240
     "A longer sentence is cut at a comma, else between words, in characters."
+    models: tuple[str, ...] = ()
+    "Other models that a session may choose."
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,20 @@ class TtsConfig(StageConfig):
 
     backends: tuple[str, ...] = ("flite", "espeak")
     "Names of voices, the preferred one first; the next is tried when one fails."
+    voices: tuple[str, ...] = ()
+    "Other voices that a session may choose, such as flite/slt: a backend, or backend/voice."
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterConfig:
+    """One who speaks in replies, by name."""
+
+    prompt: str = ""
+    "What the language model is told about this character."
+    voice: str = ""
+    "A name of tts.backends, or backend/voice such as flite/slt; empty for the voice of the session."
+    model: str = ""
+    "The model that answers where this character speaks alone and the session chose none; empty for the configured one."
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,4 +132,4 @@ def _write(tree: dict[str, Any], parts: list[str], text: str) -> None:
 
 def _same_name(part: str, node: Mapping[str, Any]) -> str:
     """Return the key of the node that a variable can only write in small letters with underscores."""
-    return next((name for name in node if name.lower().replace("-", "_") == part), part)
+    return next((name for name in node if re.sub(r"\W", "_", name.lower()) == part), part)

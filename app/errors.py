@@ -4,6 +4,7 @@ VoiceError(message)                    .code: stable kebab-case   .status: HTTP 
  +- ConfigError                        at start only; exit status 2
  +- RequestError                       the caller can mend it
  |   +- BadRequest 400   Unauthorized 401   Forbidden 403   SessionNotFound 404   TurnNotFound 404   SegmentNotFound 404
+ |   |   +- BadSettings 400              a session chose what it may not
  |   +- BadAudio 400     AudioTooLarge 413  UnsupportedAudio 415                  RateLimited 429
  +- StageUnavailable 503               starting, overloaded or stopping; .retry_after_s says when to come back
  +- BackendError                       .retryable: whether the same call may succeed if it is made again
@@ -47,6 +48,12 @@ class RequestError(VoiceError):
 
 class BadRequest(RequestError):
     """A parameter has a value that is not allowed."""
+
+
+class BadSettings(BadRequest):
+    """A setting of a session or a microphone is not known or has a value that is not allowed."""
+
+    code = "bad-settings"
 
 
 class Unauthorized(RequestError):

@@ -23,6 +23,8 @@ from app.errors import (
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Watch = Callable[[Iterable[T]], Iterator[T]]
+"""Passes on the items of a backend and keeps the time limits."""
 MAX_HUNG_CALLS = 4
 """A worker with this many calls that do not come back leaves, so that the hub starts a fresh one."""
 
@@ -108,22 +110,31 @@ class BackendChain:
         for loaded in self._loaded:
             yield loaded.name, loaded.backend
 
-    def run(self, job: Work, call: Callable[[Any, Callable[[Iterable[T]], Iterator[T]]], Iterable[T]]) -> Iterator[T]:
+    def run(
+        self,
+        job: Work,
+        call: Callable[[Any, Watch[Any]], Iterable[T]],
+        first: str = "",
+        call_first: Callable[[Any, Watch[Any]], Iterable[T]] | None = None,
+    ) -> Iterator[T]:
         """Yield the items of the first backend that gives any.
 
         call(backend, watched): makes the items, with the backend's iterator in `watched`, which keeps the time limits.
+        first: name of a backend that is asked before the others, by `call_first` where that is given.
         After the first item has left, an error is final: what was given cannot be taken back.
         """
         failure: BackendError = BackendUnavailable(f"no {self.stage} backend is loaded")
         give_up_at_s = self.clock() + self.limits.total_timeout_s
-        for loaded in self._loaded:
+        in_order = sorted(self._loaded, key=lambda loaded: loaded.name != first)
+        for loaded in in_order:
+            make = call_first if call_first is not None and loaded.name == first else call
             for attempt in range(self.limits.retries + 1):
                 if (failure_or_none := self._resting(loaded)) is not None:
                     failure = failure_or_none
                     break
                 given = False
                 try:
-                    for item in call(loaded.backend, lambda items: self.watched(items, job, give_up_at_s)):
+                    for item in make(loaded.backend, lambda items: self.watched(items, job, give_up_at_s)):
                         given = True
                         yield item
                     return
@@ -137,7 +148,7 @@ class BackendChain:
                 if given or job.cancelled:
                     raise failure
                 self._note(loaded, failure)
-                if isinstance(failure, BackendTimeout) and loaded is not self._loaded[-1]:
+                if isinstance(failure, BackendTimeout) and loaded is not in_order[-1]:
                     # The user has waited long enough for this one.
                     break
                 if not self._wait_for_retry(failure, attempt, give_up_at_s, job):

@@ -78,6 +78,8 @@ class Prompt(Message):
     "What was last said to this user, for `say that again`."
     options: dict[str, object] = field(default_factory=dict)
     "Per-session settings such as `model` or `temperature`; a backend takes those it knows."
+    characters: tuple[str, ...] = ()
+    "Who may speak in the reply; what is said before the first name is the first one's."
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class Sentence(Message):
     text: str
     "As it is spoken: no Markdown, no emoji."
     voice: str = ""
-    "A voice of the TTS backend; empty for its default."
+    "`backend` or `backend/voice`, which is asked before the others; empty for the default."
+    character: str = ""
+    "Who says it; empty when there are no characters."
 
 
 # ---- stage -> hub ----------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ import app.analysis.backend
 import app.llm.backend
 import app.stt.backend
 import app.tts.backend
-from app.backends import backend_config
+from app.backends import backend_config, check_voices
 from app.config import STAGES, Config
+from app.conversation.preferences import Choices
 from app.conversation.sessions import Sessions
 from app.fallback import BackendChoice, Limits
 from app.metrics import Metrics
@@ -58,7 +59,10 @@ def build_service(config: Config) -> Service:
     """Put a service together without starting anything; raises ConfigError when a backend's settings are wrong."""
     metrics = Metrics()
     pipeline = Pipeline(build_stages(config), metrics)
-    sessions = Sessions(pipeline, metrics, config.server, config.session, config.llm.system_prompt)
+    check_voices(REGISTRIES["tts"], config)
+    choices = Choices(config.characters, config.llm.models, config.tts.voices)
+    prompt = config.llm.system_prompt
+    sessions = Sessions(pipeline, metrics, config.server, config.session, prompt, choices=choices)
     threads = config.server.threads
     return Service(config, metrics, pipeline, sessions, threading.Semaphore(max(1, threads - max(4, threads // 8))))
 

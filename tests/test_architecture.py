@@ -31,7 +31,8 @@ FLOORS = (
     ("app.fallback", "app.backends", "app.fake", "app.openai_api"),
     ("app.intents",),
     ("app.messages", "app.metrics"),
-    ("app.audio", "app.config", "app.config_source", "app.config_sections", "app.legacy_config", "app.settings"),
+    ("app.audio", "app.config", "app.config_characters", "app.config_sections", "app.config_source"),
+    ("app.legacy_config", "app.settings"),
     ("app.errors",),
 )
 STAGES = ("app.stt", "app.llm", "app.tts", "app.analysis")

@@ -17,8 +17,8 @@ import pytest
 
 from app import config_sections
 from app.analysis.backend import BACKENDS as ANALYSIS_BACKENDS
-from app.backends import backend_config, find_class
-from app.config import SECTIONS, STAGES, Config, StageConfig, load_config, setting_names
+from app.backends import backend_config, check_voices, find_class
+from app.config import NAMED_SECTIONS, SECTIONS, STAGES, Config, StageConfig, load_config, setting_names
 from app.llm.backend import BACKENDS as LLM_BACKENDS
 from app.settings import is_secret
 from app.stt.backend import BACKENDS as STT_BACKENDS
@@ -29,6 +29,7 @@ EXAMPLE = ROOT / "config.json.example"
 MANUAL = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 REGISTRIES = {"stt": STT_BACKENDS, "llm": LLM_BACKENDS, "tts": TTS_BACKENDS, "analysis": ANALYSIS_BACKENDS}
 SETTINGS = [(section, name) for section in SECTIONS for name in setting_names(section)]
+OF_ENTRIES = [(section, f.name) for section, entry in NAMED_SECTIONS.items() for f in fields(entry)]
 OF_EVERY_STAGE = {f.name for f in fields(StageConfig)} - {"backends", "sections"}
 ANY_SECRET = {
     name: "a-token-for-the-" + name.lower()
@@ -111,6 +112,7 @@ def test_what_is_shown_works(tree: Mapping[str, Any], tmp_path: Path) -> None:
             engine, _ = config.backend_settings(stage, name)
             if engine not in REGISTRIES[stage] or is_there(stage, engine):
                 backend_config(REGISTRIES[stage], config, stage, name)
+    check_voices(TTS_BACKENDS, config)
 
 
 @pytest.mark.parametrize(("stage", "engine"), BACKENDS)
@@ -145,4 +147,23 @@ def test_a_backend_keeps_its_secrets(stage: str, engine: str) -> None:
 
 def test_every_section_is_in_the_example() -> None:
     """The example has the sections and nothing else."""
-    assert [key for key in example() if not key.startswith("//")] == list(SECTIONS)
+    assert [key for key in example() if not key.startswith("//")] == [*SECTIONS, *NAMED_SECTIONS]
+
+
+@pytest.mark.parametrize(("section", "name"), OF_ENTRIES)
+def test_a_setting_of_an_entry_is_in_the_example_with_its_meaning(section: str, name: str) -> None:
+    """Each setting of a named entry stands in the section's first example, right under a comment with its meaning."""
+    entry = next(iter(next(iter(example()[section]["//examples"].values())).values()))
+    keys = list(entry)
+    assert keys[keys.index(name) - 1] == f"// {name}"
+    assert entry[f"// {name}"] == meanings()[NAMED_SECTIONS[section].__name__, name]
+
+
+@pytest.mark.parametrize(("section", "name"), OF_ENTRIES)
+def test_a_setting_of_an_entry_is_in_the_manual(section: str, name: str) -> None:
+    """Each setting of a named entry has a row with its default, its meaning and its variable."""
+    default = json.dumps(getattr(NAMED_SECTIONS[section](), name))
+    told = meanings()[NAMED_SECTIONS[section].__name__, name]
+    variable = f"EARSHOT_{section}__<NAME>__{name}".upper()
+    row = next(line for line in MANUAL.splitlines() if line.startswith(f"| `{section}.<name>.{name}` |"))
+    assert row.endswith(f"| `{default}` | {told} | `{variable}` |")

@@ -31,6 +31,7 @@ PAGES = [
     *sorted((ROOT / "clients").glob("*.md")),
 ]
 HTTP_API = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+WEBSOCKET = (ROOT / "docs" / "websocket.md").read_text(encoding="utf-8")
 SHOWN_IN = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/backends.md")}
 SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "app").rglob("*.py"))}
 
@@ -94,7 +95,7 @@ def test_every_header_of_ours_is_described() -> None:
 
 
 def test_every_error_code_is_described() -> None:
-    """Each code that a caller or an operator may meet stands on the page."""
+    """Each code that a caller or an operator may meet stands on the page of the way by which it reaches them."""
     of_classes = {cls.code for cls in all_below(VoiceError) if cls.__module__ == app.errors.__name__}  # type: ignore[attr-defined]
     elsewhere = found(
         r'code="([\w-]+)"|TurnFailed\("([\w-]+)"|_fail\(turn, "([\w-]+)"|"code": "([\w-]+)"',
@@ -104,7 +105,7 @@ def test_every_error_code_is_described() -> None:
     assert {"starting", "upload-broken", "turn-stalled", "nothing-yet", "stage-crashed"} <= elsewhere
     # A worker that cannot load says this to the hub alone; the reason is shown in /health.
     codes = (of_classes | elsewhere) - {"stage-failed"}
-    assert [code for code in sorted(codes) if f"`{code}`" not in HTTP_API] == []
+    assert [code for code in sorted(codes) if f"`{code}`" not in HTTP_API + WEBSOCKET] == []
 
 
 def test_every_reason_to_cancel_is_described() -> None:

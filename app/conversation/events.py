@@ -85,6 +85,8 @@ class SentenceReady(Fact):
 
     index: int
     text: str
+    character: str = ""
+    "Who says it; empty when there are no characters."
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from app.conversation.cast import write_script
 from app.messages import ChatMessage
 
 
@@ -17,6 +18,10 @@ class Exchange(Protocol):
     @property
     def spoken_text(self) -> str:
         """The part of the reply that was or will be heard."""
+
+    @property
+    def spoken_lines(self) -> list[tuple[str, str]]:
+        """The same, sentence by sentence, each with the character who says it."""
 
 
 class History:
@@ -34,12 +39,15 @@ class History:
         """What the user last heard; empty when nothing yet."""
         return next((text for exchange in reversed(self._exchanges) if (text := exchange.spoken_text)), "")
 
-    def messages(self) -> list[ChatMessage]:
-        """Return the turns as chat messages, oldest first."""
+    def messages(self, names_speakers: bool = False) -> list[ChatMessage]:
+        """Return the turns as chat messages, oldest first.
+
+        names_speakers: write who said what, in the form in which the language model is to go on.
+        """
         messages = []
         for exchange in self._exchanges:
             if exchange.heard:
                 messages.append(ChatMessage("user", exchange.heard))
-            if text := exchange.spoken_text:
+            if text := write_script(exchange.spoken_lines) if names_speakers else exchange.spoken_text:
                 messages.append(ChatMessage("assistant", text))
         return messages

@@ -25,6 +25,8 @@ class Segment:
     heard_bytes: int | None = None
     "How much of it was heard when it was cut off; None when it was not."
     ticket: Ticket | None = None
+    character: str = ""
+    "Who says it; empty when there are no characters."
     _bytes_to_drop: int = 0
 
     @property

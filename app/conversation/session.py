@@ -22,6 +22,7 @@ from app.conversation.events import (
 from app.conversation.hearing import Hearing
 from app.conversation.history import History
 from app.conversation.line import Line
+from app.conversation.preferences import Preferences
 from app.conversation.segments import Segment
 from app.conversation.surroundings import Surroundings
 from app.conversation.timers import Timers
@@ -57,8 +58,8 @@ class Session:
         self.log = EventLog(session_id, self.lock, around.config.max_events, around.listeners)
         self.outlet = Outlet(self.lock, self._on_delivered)
         self.timers = Timers(around.config.max_timers, around.config.max_timer_s)
-        self.options: dict[str, object] = {}
-        "Settings of this session for its prompts, such as `model`."
+        self.preferences = Preferences(around.choices)
+        "What this session chose for itself; replaced when it chooses anew."
         self.last_used_s = around.clock()
         self._around = around
         self._history = History(around.config.history_turns)
@@ -210,7 +211,8 @@ class Session:
             if turn.end is not None:
                 return
             try:
-                ticket = self._around.pipeline.submit(message, lambda job, given: self._on_message(turn, job, given))
+                spoken = self.preferences.give_voice(message)
+                ticket = self._around.pipeline.submit(spoken, lambda job, given: self._on_message(turn, job, given))
             except StageUnavailable as error:
                 turn.finish(TurnFailed(error.code, error.message))
                 return
@@ -288,9 +290,12 @@ class Session:
 
     def _prompt(self, turn: Turn, heard: str) -> Prompt:
         now_s = turn.marks["prompt"] = self._around.clock()
-        system = [ChatMessage("system", self._around.system_prompt)] if self._around.system_prompt else []
-        messages = (*system, *self._history.messages(), ChatMessage("user", heard))
-        return Prompt(turn.header, messages, self.timers.running(now_s), self._history.last_reply, dict(self.options))
+        chosen, running = self.preferences, self.timers.running(now_s)
+        told = chosen.system_prompt(self._around.system_prompt)
+        system = [ChatMessage("system", told)] if told else []
+        messages = (*system, *self._history.messages(chosen.names_speakers), ChatMessage("user", heard))
+        last_reply, options = self._history.last_reply, chosen.options()
+        return Prompt(turn.header, messages, running, last_reply, options, chosen.speaking)
 
     def _on_delivered(self, turn: Turn, segment: Segment) -> None:
         self.log.append(turn.id, SegmentDelivered(segment.index, segment.heard_s))

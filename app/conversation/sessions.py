@@ -10,6 +10,7 @@ from collections.abc import Callable
 from app.audio.pcm import tone
 from app.config import ServerConfig, SessionConfig
 from app.conversation.events import Event, TurnDone, TurnFailed
+from app.conversation.preferences import Choices
 from app.conversation.session import Session
 from app.conversation.surroundings import SpokenApology, Surroundings
 from app.conversation.turns import Turn
@@ -34,6 +35,7 @@ class Sessions:
         config: SessionConfig,
         system_prompt: str = "",
         clock: Callable[[], float] = time.monotonic,
+        choices: Choices | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._metrics = metrics
@@ -45,6 +47,7 @@ class Sessions:
         self._open_turns = 0
         self._is_stopping = False
         self._around = Surroundings(pipeline, config, clock, self._on_turn_open, self._on_turn_end, system_prompt)
+        self._around.choices = choices or Choices()
         metrics.sessions.set_function(lambda: len(self._sessions))
         metrics.open_turns.set_function(lambda: self._open_turns)
         self._apology_audio: list[SpeechChunk] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.config import SessionConfig
 from app.conversation.events import Event
+from app.conversation.preferences import Choices
 from app.conversation.turns import Turn
 from app.pipeline.pipeline import Pipeline
 
@@ -30,6 +31,8 @@ class Surroundings:
     on_turn_open: Callable[[Turn], None]
     on_turn_end: Callable[[Turn], None]
     system_prompt: str = ""
+    choices: Choices = field(default_factory=Choices)
+    "What a session may choose for itself."
     apology: SpokenApology | None = None
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     "Told of every event of every session."

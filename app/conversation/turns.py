@@ -170,8 +170,8 @@ class Turn:
             if self.segments[sentence.index].text != sentence.text:
                 self.finish(TurnFailed("stage-died", "the reply was lost after its beginning had been heard"))
             return []
-        self.segments.append(Segment(sentence.index, sentence.text))
-        self._record(SentenceReady(sentence.index, sentence.text))
+        self.segments.append(Segment(sentence.index, sentence.text, character=sentence.character))
+        self._record(SentenceReady(sentence.index, sentence.text, sentence.character))
         return [sentence]
 
     def _on_speech(self, chunk: SpeechChunk) -> None:
@@ -288,7 +288,16 @@ class Turn:
     @property
     def spoken_text(self) -> str:
         """What was or will be heard of the reply."""
-        return " ".join(text for segment in self.segments if not segment.is_skipped and (text := segment.heard_text))
+        return " ".join(text for _, text in self.spoken_lines)
+
+    @property
+    def spoken_lines(self) -> list[tuple[str, str]]:
+        """What was or will be heard of the reply, sentence by sentence, each with the character who says it."""
+        return [
+            (segment.character, text)
+            for segment in self.segments
+            if not segment.is_skipped and (text := segment.heard_text)
+        ]
 
     def waiting(self) -> Iterator[Segment]:
         """Yield the segments that are not yet delivered, in order."""

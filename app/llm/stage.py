@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from app.fallback import BackendChoice, Limits
-from app.llm.sentences import split_sentences
+from app.fallback import BackendChoice, Limits, Watch
+from app.llm.backend import LlmBackend
+from app.llm.speakers import split_speech
 from app.messages import Action, Mark, Message, Prompt, Sentence
 from app.stage import Job, Stage
 
@@ -34,12 +35,13 @@ class LlmStage(Stage):
                 else:
                     yield part
 
-        sentences: Iterator[str] = self.backends.run(
-            job, lambda backend, watched: split_sentences(texts(watched(backend.reply(prompt))), **self._cutting)
-        )
-        for index, text in enumerate(sentences):
+        def sentences(backend: LlmBackend, watched: Watch[str | Action]) -> Iterator[tuple[str, str]]:
+            return split_speech(texts(watched(backend.reply(prompt))), prompt.characters, **self._cutting)
+
+        spoken: Iterator[tuple[str, str]] = self.backends.run(job, sentences)
+        for index, (character, text) in enumerate(spoken):
             yield from _drain(waiting)
-            yield Sentence(job.header, index, text)
+            yield Sentence(job.header, index, text, character=character)
         yield from _drain(waiting)
 
 

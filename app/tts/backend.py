@@ -17,7 +17,11 @@ class Speech:
 
 
 class TtsBackend(Protocol):
-    """Speaks one sentence at a time; calls may come from several threads when the stage's concurrency is above 1."""
+    """Speaks one sentence at a time; calls may come from several threads when the stage's concurrency is above 1.
+
+    A class whose engine has a fixed list of voices may name them in a class attribute `VOICES`: a configuration that
+    asks for another one is then refused at start.
+    """
 
     Config: type
 

@@ -7,11 +7,12 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from app.errors import BackendRejected, BackendUnavailable, ConfigError
+from app.tts import flite_library
 from app.tts.backend import Speech
-from app.tts.flite_library import LOCK, SAMPLE_RATE_HZ, VOICES, FliteLibrary, open_library
+from app.tts.flite_library import LOCK, SAMPLE_RATE_HZ, FliteLibrary, open_library
 from app.tts.push_stream import Sink, pull_audio
 from app.tts.silence import SilenceTrimmer
 
@@ -36,6 +37,8 @@ class FliteTts:
 
     Source: Black and Lenzo, "Flite: a small fast run-time synthesis engine", SSW4 2001; github.com/festvox/flite.
     """
+
+    VOICES: ClassVar = flite_library.VOICES
 
     @dataclass(frozen=True)
     class Config:
@@ -73,8 +76,8 @@ class FliteTts:
         if self._library is None:
             raise BackendUnavailable("flite is not loaded; call load() before synthesize()")
         voice = voice or self._config.voice
-        if voice not in VOICES:
-            raise BackendRejected(f"flite has no voice {voice!r}; known are {', '.join(VOICES)}")
+        if voice not in self.VOICES:
+            raise BackendRejected(f"flite has no voice {voice!r}; known are {', '.join(self.VOICES)}")
         pieces = textwrap.wrap(spell_in_ascii(text), _PIECE_CHARS, break_on_hyphens=False)
         library, config = self._library, self._config
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.fallback import Watch
 from app.messages import Message, Sentence, SpeechChunk
 from app.stage import Job, Stage
-from app.tts.backend import Speech
+from app.tts.backend import Speech, TtsBackend
 
 
 class TtsStage(Stage):
@@ -17,8 +18,14 @@ class TtsStage(Stage):
     def process(self, job: Job) -> Iterator[Message]:
         sentence = job.message
         assert isinstance(sentence, Sentence)
-        speech: Iterator[Speech] = self.backends.run(
-            job, lambda backend, watched: watched(backend.synthesize(sentence.text, sentence.voice))
-        )
+        first, _, voice = sentence.voice.partition("/")
+
+        def speak(backend: TtsBackend, watched: Watch[Speech]) -> Iterator[Speech]:
+            return watched(backend.synthesize(sentence.text))
+
+        def speak_first(backend: TtsBackend, watched: Watch[Speech]) -> Iterator[Speech]:
+            return watched(backend.synthesize(sentence.text, voice))
+
+        speech: Iterator[Speech] = self.backends.run(job, speak, first, speak_first)
         for piece in speech:
             yield SpeechChunk(job.header, sentence.index, piece.pcm16, piece.sample_rate)
