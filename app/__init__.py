@@ -27,7 +27,9 @@ def create_app(config: Config | None = None) -> Flask:
     flask_app = Flask(__name__, static_folder="web/static")
     flask_app.extensions["earshot"] = service
     flask_app.config["MAX_CONTENT_LENGTH"] = int(service.config.server.max_body_mb * 1_000_000)
-    access.install(flask_app, service.config.server)
+    limiter = access.RateLimiter(service.config.server.requests_per_minute)
+    flask_app.extensions["earshot.limiter"] = limiter
+    access.install(flask_app, service.config.server, limiter)
     errors.install(flask_app)
     for blueprint in (http.blueprint, events.blueprint, pages.blueprint):
         flask_app.register_blueprint(blueprint)

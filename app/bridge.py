@@ -36,9 +36,6 @@ class WsgiBridge:
         self._threads = RequestThreads(threads)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-            return
         loop = asyncio.get_running_loop()
         exchange = _Exchange(loop, send)
         if _is_short(scope):

@@ -3,7 +3,8 @@
 VoiceError(message)                    .code: stable kebab-case   .status: HTTP status when it reaches a request
  +- ConfigError                        at start only; exit status 2
  +- RequestError                       the caller can mend it
- |   +- BadRequest 400   Unauthorized 401   Forbidden 403   SessionNotFound 404   TurnNotFound 404   SegmentNotFound 404
+ |   +- BadRequest 400   Unauthorized 401   Forbidden 403   NotFound 404
+ |   +- SessionNotFound 404   TurnNotFound 404   SegmentNotFound 404
  |   |   +- BadSettings 400              a session chose what it may not
  |   +- BadAudio 400     AudioTooLarge 413  UnsupportedAudio 415                  RateLimited 429
  +- StageUnavailable 503               starting, overloaded or stopping; .retry_after_s says when to come back
@@ -68,6 +69,13 @@ class Forbidden(RequestError):
 
     code = "forbidden"
     status = 403
+
+
+class NotFound(RequestError):
+    """There is nothing at this address."""
+
+    code = "not-found"
+    status = 404
 
 
 class SessionNotFound(RequestError):

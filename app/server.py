@@ -1,4 +1,4 @@
-"""The gunicorn worker: HTTP requests go to Flask in threads, everything waits on one port in one process.
+"""The gunicorn worker: requests go to Flask in threads, live conversations stay on the loop, one port.
 
 A thin layer over uvicorn-worker.
 """
@@ -19,7 +19,9 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from app.bridge import WsgiBridge
+from app.bridge import Receive, Send, WsgiBridge
+from app.dialects.live import MAX_FRAME_BYTES, LiveDoor, refuse
+from app.errors import NotFound
 from app.service import Service
 
 
@@ -33,6 +35,9 @@ class EarshotWorker(UvicornWorker):
         # Protocol pings drop small devices that are busy playing.
         "ws_ping_interval": None,
         "ws_ping_timeout": None,
+        "ws_max_size": MAX_FRAME_BYTES,
+        # Compressing sound costs much and gains nothing.
+        "ws_per_message_deflate": False,
         "lifespan": "off",
         # Requests that still wait when the open turns are over are let go.
         "timeout_graceful_shutdown": 1,
@@ -42,7 +47,10 @@ class EarshotWorker(UvicornWorker):
 
     async def _serve(self) -> None:
         service: Service = self.wsgi.extensions["earshot"]
-        self.config.app = WsgiBridge(self.wsgi, service.config.server.threads)
+        http = WsgiBridge(self.wsgi, service.config.server.threads)
+        self.config.app = OnePort(http, {"/ws": LiveDoor(service, self.wsgi.extensions["earshot.limiter"])})
+        # Its lines on WebSockets show the query, which may hold a token.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         server = DrainingServer(self.config, service)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.leave)
         await server.serve(sockets=self.sockets)
@@ -53,6 +61,23 @@ class EarshotWorker(UvicornWorker):
         gc.collect()
         logging.shutdown()
         os._exit(0)
+
+
+class OnePort:
+    """An ASGI app that parts requests from live conversations."""
+
+    def __init__(self, http: WsgiBridge, live: dict[str, LiveDoor]) -> None:
+        self._http = http
+        self._live = live
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["path"] in self._live:
+            await self._live[scope["path"]](scope, receive, send)
+        else:
+            await receive()
+            await refuse(send, NotFound(f"no WebSocket at {scope['path'][:80]}"))
 
 
 class DrainingServer(Server):

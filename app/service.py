@@ -12,8 +12,10 @@ import app.analysis.backend
 import app.llm.backend
 import app.stt.backend
 import app.tts.backend
+from app.audio.vad import load_detector
 from app.backends import backend_config, check_voices
 from app.config import STAGES, Config
+from app.conversation.ears import Ears
 from app.conversation.preferences import Choices
 from app.conversation.sessions import Sessions
 from app.fallback import BackendChoice, Limits
@@ -41,6 +43,7 @@ class Service:
     metrics: Metrics
     pipeline: Pipeline
     sessions: Sessions
+    ears: Ears
     waiting_places: threading.Semaphore
     "Requests that may wait at once; the other threads are kept for requests that bring work."
 
@@ -51,7 +54,8 @@ class Service:
         self.pipeline.start()
 
     def stop(self) -> None:
-        """Stop the stage workers."""
+        """Listen no more, and stop the stage workers."""
+        self.ears.stop()
         self.pipeline.stop()
 
 
@@ -63,8 +67,11 @@ def build_service(config: Config) -> Service:
     choices = Choices(config.characters, config.llm.models, config.tts.voices)
     prompt = config.llm.system_prompt
     sessions = Sessions(pipeline, metrics, config.server, config.session, prompt, choices=choices)
+    ears = Ears(lambda: load_detector(config.listening.vad))
     threads = config.server.threads
-    return Service(config, metrics, pipeline, sessions, threading.Semaphore(max(1, threads - max(4, threads // 8))))
+    return Service(
+        config, metrics, pipeline, sessions, ears, threading.Semaphore(max(1, threads - max(4, threads // 8)))
+    )
 
 
 def build_stages(config: Config) -> dict[str, StageSpec]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from enum import Enum
 
@@ -28,23 +29,41 @@ class Phase(Enum):
 
 
 class BargeIn:
-    """What happens to a session's reply while somebody speaks over it.  The session's lock is held by its callers."""
+    """What happens to a session's reply while somebody speaks over it.  The session's lock is held by whoever calls the rest."""
 
-    def __init__(self, line: Line, log: EventLog, clock: Callable[[], float]) -> None:
+    def __init__(self, line: Line, log: EventLog, lock: threading.RLock, clock: Callable[[], float]) -> None:
         self.player: Player | None = None
         "Plays to the live client; None when there is none."
         self._line = line
         self._log = log
+        self._lock = lock
         self._clock = clock
+        self._when_replaced: Callable[[], None] = lambda: None
         self._paused: Turn | None = None
         self._echoing: Turn | None = None
 
+    def take_seat(self, player: Player, when_replaced: Callable[[], None]) -> None:
+        """Play to this live client from now on; one that was there before is told."""
+        with self._lock:
+            if self.player is not None:
+                self.player.close(self._clock())
+                self._when_replaced()
+            self.player, self._when_replaced = player, when_replaced
+
+    def leave_seat(self, player: Player) -> None:
+        """Play to nobody, unless a newer client has taken the seat."""
+        with self._lock:
+            if self.player is player:
+                player.close(self._clock())
+                self.player, self._when_replaced = None, lambda: None
+
     def phase(self) -> Phase:
-        """Say what the session is about now; may be asked without the lock."""
-        if self.player is not None and self.player.is_sounding(self._clock()):
-            echoing = self._echoing
-            return Phase.ECHOING if echoing is not None and not echoing.is_heard_out else Phase.SPEAKING
-        return Phase.THINKING if self._line.current is not None else Phase.IDLE
+        """Say what the session is about now."""
+        with self._lock:
+            if self.player is not None and self.player.is_sounding(self._clock()):
+                is_echoing = self._echoing is not None and not self._echoing.is_heard_out
+                return Phase.ECHOING if is_echoing else Phase.SPEAKING
+            return Phase.THINKING if self._line.current is not None else Phase.IDLE
 
     def pause(self) -> None:
         """Be silent, since somebody speaks; nothing happens when there is no reply."""

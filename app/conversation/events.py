@@ -218,6 +218,7 @@ class EventLog:
         self._changed = threading.Condition(lock)
         self._events: deque[Event] = deque(maxlen=max_events)
         self._listeners = listeners
+        self._followers: list[Callable[[], None]] = []
         self._wall_clock = wall_clock
         self.last_number = 0
 
@@ -230,6 +231,13 @@ class EventLog:
             self._changed.notify_all()
             for listener in list(self._listeners):
                 listener(event)
+            for wake in list(self._followers):
+                wake()
+
+    def follow(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` whenever something happens to this session; it must not wait.  Returns what ends it."""
+        self._followers.append(wake)
+        return lambda: self._followers.remove(wake)
 
     def read(self, after: int, timeout_s: float) -> list[Event]:
         """Return the events after number `after`, waiting for the first; empty when none came in time.

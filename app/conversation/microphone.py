@@ -62,6 +62,7 @@ class Microphone:
         self._waiting_bytes = 0
         self._rest = b""
         self._is_closed = False
+        self._is_abandoned = False
         self._hearing: Hearing | None = None
         self._unfed: list[bytes] = []
 
@@ -79,6 +80,10 @@ class Microphone:
     def finish(self) -> None:
         """Close the microphone; an utterance in progress ends with what has arrived."""
         self._is_closed = True
+
+    def abandon(self) -> None:
+        """Close the microphone; an utterance in progress is forgotten."""
+        self._is_abandoned = self._is_closed = True
 
     # ---- the thread of the ears --------------------------------------------------------------------------------------
 
@@ -152,6 +157,9 @@ class Microphone:
 
     def _finish(self) -> None:
         self.is_finished = True
+        if self._is_abandoned and self._hearing is not None:
+            self._hearing.abandon("hung-up")
+            self._hearing = None
         self._end("stopped", self._rest)
 
 

@@ -1,4 +1,4 @@
-"""Plays a session's replies to one live client: ahead of time, but only a little, so that an interruption wastes little.
+"""Plays a session's replies to one live client: a little ahead of time, so that an interruption wastes little.
 
 What was heard is reckoned from when it was sent: the client plays at once and without pauses.
 """
@@ -41,10 +41,23 @@ class TurnOver:
     has_sounded: bool
 
 
+@dataclass(slots=True)
+class _Reading:
+    """How far a segment was sent."""
+
+    turn: Turn
+    segment: Segment
+    position: int
+    "In bytes of the segment's own audio."
+    resampler: StreamResampler
+    chunk_index: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
     """A piece on its way to the user's ears."""
 
+    turn: Turn
     segment: Segment
     start_byte: int
     end_byte: int
@@ -68,14 +81,9 @@ class Player:
         self._lock = lock
         self._send_ahead_s = send_ahead_s
         self._is_paused = False
-        self._turn: Turn | None = None
-        self._segment: Segment | None = None
-        "The one that is being sent."
-        self._position = 0
-        "Bytes of it that were sent."
-        self._chunk_index = 0
-        self._resumes = False
-        self._resampler = StreamResampler(LIVE_RATE_HZ, LIVE_RATE_HZ)
+        self._has_paused = False
+        "The client was told to drop what it had."
+        self._reading: _Reading | None = None
         self._sent: deque[_Sent] = deque()
         self._plays_until_s = 0.0
         self._lately: deque[tuple[float, Segment]] = deque(maxlen=8)
@@ -128,20 +136,19 @@ class Player:
     def cut_off(self, turn: Turn) -> None:
         """Let go of a turn that was cancelled: what was heard of the sentence in progress is all that will be."""
         with self._lock:
-            if self._turn is not turn or self._segment is None:
-                return
-            self._segment.heard_bytes = self._position
-            self._outlet.settle_segment(turn, self._segment, delivered=True)
-            self._turn = self._segment = None
-            self._resumes = False
+            reading = self._reading
+            if reading is not None and reading.turn is turn:
+                reading.segment.heard_bytes = reading.position
+                self._outlet.settle_segment(turn, reading.segment, delivered=True)
+                self._reading = None
 
     def close(self, now_s: float) -> None:
         """Leave the rest to the next reader; the sentence in progress is heard anew."""
         with self._lock:
             self.pause(now_s)
-            if self._turn is not None and self._segment is not None:
-                self._outlet.settle_segment(self._turn, self._segment, delivered=False)
-            self._turn = self._segment = None
+            if self._reading is not None:
+                self._outlet.settle_segment(self._reading.turn, self._reading.segment, delivered=False)
+                self._reading = None
 
     def heard_since(self, since_s: float) -> list[str]:
         """Return the sentences that sounded since then, newest last."""
@@ -153,60 +160,53 @@ class Player:
     # ---- the way of the sound ----------------------------------------------------------------------------------------
 
     def _next_sound(self, now_s: float) -> Sound | None:
-        while self._find_segment():
-            assert self._turn is not None and self._segment is not None
-            source = self._segment.audio_from(self._position, self._max_bytes())
-            if source:
-                sound = self._resampler.feed(source)
-                end = self._position + len(source)
-                piece = self._send(sound, end, now_s, is_last=False)
-            elif self._segment.is_settled:
-                piece = self._send(self._resampler.flush(), self._position, now_s, is_last=True)
+        while (reading := self._find_segment()) is not None:
+            segment, position = reading.segment, reading.position
+            max_bytes = int(MAX_CHUNK_S * segment.sample_rate) * BYTES_PER_SAMPLE
+            if source := segment.audio_from(position, max_bytes):
+                reading.position += len(source)
+                sound = self._send(reading, reading.resampler.feed(source), position, now_s)
+            elif segment.is_settled:
+                self._reading = None
+                sound = self._send(reading, reading.resampler.flush(), position, now_s, is_last=True)
             else:
                 return None
-            if piece is not None:
-                return piece
+            if sound is not None:
+                return sound
         return None
 
-    def _max_bytes(self) -> int:
-        assert self._segment is not None
-        return int(MAX_CHUNK_S * self._segment.sample_rate) * BYTES_PER_SAMPLE
-
-    def _find_segment(self) -> bool:
-        """Have a segment to send; false when there is none yet."""
-        if self._segment is not None:
-            return True
-        turn = next(iter(self._outlet.turns), None)
-        if turn is None:
-            return False
-        on_their_way = {id(sent.segment) for sent in self._sent}
-        segment = next((s for s in turn.waiting() if id(s) not in on_their_way), None)
+    def _find_segment(self) -> _Reading | None:
+        """Return the segment that is to be sent; None when there is none yet."""
+        if self._reading is not None or not self._outlet.turns:
+            return self._reading
+        turn = self._outlet.turns[0]
+        on_their_way = {sent.segment.index for sent in self._sent}
+        segment = next((s for s in turn.waiting() if s.index not in on_their_way), None)
         if segment is None or segment.is_claimed or not segment.chunks:
-            return False
+            return None
         self._outlet.claim_segment(turn, segment)
-        self._begin(turn, segment, 0)
-        return True
+        self._reading = _read(turn, segment, 0)
+        return self._reading
 
-    def _begin(self, turn: Turn, segment: Segment, position: int) -> None:
-        self._turn, self._segment, self._position, self._chunk_index = turn, segment, position, 0
-        self._resampler = StreamResampler(segment.sample_rate, LIVE_RATE_HZ)
-
-    def _send(self, pcm16: bytes, end_byte: int, now_s: float, *, is_last: bool) -> Sound | None:
+    def _send(
+        self, reading: _Reading, pcm16: bytes, start_byte: int, now_s: float, *, is_last: bool = False
+    ) -> Sound | None:
         """Note a piece as sent, and return it unless it is empty."""
-        assert self._turn is not None and self._segment is not None
         starts_at_s = max(now_s, self._plays_until_s)
         self._plays_until_s = starts_at_s + duration_s(pcm16, LIVE_RATE_HZ)
-        start_byte, self._position = self._position, end_byte
-        self._sent.append(_Sent(self._segment, start_byte, end_byte, starts_at_s, self._plays_until_s, is_last))
-        piece = None
-        if pcm16:
-            piece = Sound(self._turn, self._segment, self._chunk_index, pcm16, self._resumes)
-            self._chunk_index += 1
-            self._resumes = False
-            self._sounded.add(self._turn.id)
-        if is_last:
-            self._segment = None
-        return piece
+        self._sent.append(
+            _Sent(
+                reading.turn, reading.segment, start_byte, reading.position, starts_at_s, self._plays_until_s, is_last
+            )
+        )
+        if not pcm16:
+            return None
+        is_resumed = self._has_paused and reading.turn.id in self._sounded
+        sound = Sound(reading.turn, reading.segment, reading.chunk_index, pcm16, is_resumed)
+        self._has_paused = False
+        self._sounded.add(reading.turn.id)
+        reading.chunk_index += 1
+        return sound
 
     def _note_played(self, now_s: float) -> None:
         """Settle what the user has heard by now."""
@@ -214,22 +214,27 @@ class Player:
             played = self._sent.popleft()
             if played.is_last:
                 self._lately.append((played.ends_at_s, played.segment))
-                assert self._turn is not None
-                self._outlet.settle_segment(self._turn, played.segment, delivered=True)
+                self._outlet.settle_segment(played.turn, played.segment, delivered=True)
 
     def _rewind(self, now_s: float) -> None:
         """Go back to what is being heard now."""
-        self._resumes = self._turn is not None and self._turn.id in self._sounded
-        if self._turn is None or (not self._sent and self._segment is None):
+        self._has_paused = True
+        if not self._sent:
+            if self._reading is not None:
+                self._reading.chunk_index = 0
             return
-        heard, position = self._segment, self._position
-        if self._sent:
-            heard, position = self._sent[0].segment, self._sent[0].byte_at(now_s)
-        for segment in [*(sent.segment for sent in self._sent), self._segment]:
-            if segment is not None and segment is not heard and segment.is_claimed:
-                self._outlet.settle_segment(self._turn, segment, delivered=False)
-        assert heard is not None
-        self._lately.append((now_s, heard))
+        heard = self._sent[0]
+        segments = {sent.segment.index: sent.segment for sent in self._sent}
+        if self._reading is not None:
+            segments[self._reading.segment.index] = self._reading.segment
+        for segment in segments.values():
+            if segment is not heard.segment:
+                self._outlet.settle_segment(heard.turn, segment, delivered=False)
+        self._reading = _read(heard.turn, heard.segment, heard.byte_at(now_s))
+        self._lately.append((now_s, heard.segment))
         self._sent.clear()
         self._plays_until_s = now_s
-        self._begin(self._turn, heard, position)
+
+
+def _read(turn: Turn, segment: Segment, position: int) -> _Reading:
+    return _Reading(turn, segment, position, StreamResampler(segment.sample_rate, LIVE_RATE_HZ))

@@ -137,7 +137,7 @@ class Sessions:
     def _make_room(self) -> None:
         if len(self._sessions) < self._server.max_sessions:
             return
-        unused = [s for s in self._sessions.values() if not s.needs_clock]
+        unused = [s for s in self._sessions.values() if not s.needs_clock and s.barge_in.player is None]
         if not unused:
             text = f"{len(self._sessions)} sessions are in use, which is the limit (server.max_sessions)"
             raise StageUnavailable(text, retry_after_s=10.0)

@@ -30,26 +30,30 @@ class Caller:
     "May see all sessions; everyone may where no tokens are configured."
 
 
-def install(app: Flask, server: ServerConfig) -> None:
+def install(app: Flask, server: ServerConfig, limiter: RateLimiter) -> None:
     """Check every request before its route sees it."""
-    limiter = RateLimiter(server.requests_per_minute)
 
     def check() -> None:
         if request.endpoint in OPEN_ROUTES:
             return
-        g.caller = identify(server)
+        g.caller = identify(
+            server, request.remote_addr or "", request.headers.get("Authorization", ""), request.args.get("token", "")
+        )
         limiter.count(g.caller.name)
 
     app.before_request(check)
 
 
-def identify(server: ServerConfig) -> Caller:
-    """Return who sent the current request; raises Unauthorized."""
+def identify(server: ServerConfig, address: str, authorization: str, token_in_query: str) -> Caller:
+    """Return who sent a request; raises Unauthorized.
+
+    authorization: the header.
+    """
     if not server.tokens:
-        return Caller(request.remote_addr or "local", is_admin=True)
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        return Caller(address or "local", is_admin=True)
+    scheme, _, given = authorization.partition(" ")
     if scheme.lower() != "bearer":
-        given = request.args.get("token", "")
+        given = token_in_query
     found = None
     for name, token in server.tokens.items():
         # Every token is compared, so that the time taken tells nothing.
@@ -62,12 +66,15 @@ def identify(server: ServerConfig) -> Caller:
 
 
 def session_name() -> str:
-    """Return the name of the session that the current request is about.
+    """Return the name of the session that the current request is about."""
+    return name_session(g.caller, request.args.get("session") or request.headers.get("X-Session-Id") or "")
+
+
+def name_session(caller: Caller, asked: str) -> str:
+    """Return the full name of the session that a caller asks for; empty for its own.
 
     A device's own names are kept apart from those of other devices; an administrator may name any session.
     """
-    caller: Caller = g.caller
-    asked = request.args.get("session") or request.headers.get("X-Session-Id") or ""
     if not asked:
         return caller.name
     if not all(_SESSION_NAME.fullmatch(part) for part in asked.split("/", 1 if caller.is_admin else 0)):

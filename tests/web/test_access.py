@@ -14,10 +14,12 @@ SERVER = ServerConfig(tokens={"kitchen": TokenConfig("secret-1"), "boss": TokenC
 
 def asked(path: str = "/audio", server: ServerConfig = SERVER, **headers: str) -> tuple[Caller, str]:
     """Return the caller and the session of a request."""
-    from flask import g
+    from flask import g, request
 
     with Flask(__name__).test_request_context(path, headers=headers, environ_base={"REMOTE_ADDR": "192.0.2.7"}):
-        g.caller = identify(server)
+        g.caller = identify(
+            server, request.remote_addr or "", request.headers.get("Authorization", ""), request.args.get("token", "")
+        )
         return g.caller, session_name()
 
 

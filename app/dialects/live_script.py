@@ -1,0 +1,175 @@
+"""What a live client is told: the events and sounds of a session as messages, in the order of docs/websocket.md."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from app.conversation.events import (
+    AnalysisReady,
+    Event,
+    FinalTranscript,
+    PartialTranscript,
+    ReplyPaused,
+    ReplyResumed,
+    ReplyWritten,
+    SentenceReady,
+    SpeechStarted,
+    SpeechStopped,
+    TurnCancelled,
+    TurnDone,
+    TurnFailed,
+)
+from app.conversation.player import Sound, TurnOver
+from app.conversation.turns import Turn
+
+Message = dict[str, object]
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One character's sentences in a row."""
+
+    message_id: str
+    character: str
+    is_open: bool = True
+    "More text may follow."
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the client knows of one turn."""
+
+    streams: list[_Stream] = field(default_factory=list)
+    by_sentence: dict[int, _Stream] = field(default_factory=dict)
+    sounding: _Stream | None = None
+    is_listened_to: bool = False
+    "`speech_started` was told, and `speech_stopped` not yet."
+    lacks_transcript: bool = False
+    is_interrupted: bool = False
+
+
+class LiveScript:
+    """Turns what happens into messages.  Knows the order that the page promises, and nothing of sockets."""
+
+    def __init__(self, session_id: str) -> None:
+        self._session_id = session_id
+        self._turns: dict[str, _Told] = {}
+        self._over: deque[str] = deque(maxlen=16)
+        "Turns that ended lately; their analysis may still come."
+
+    def begin(self, turn_id: str) -> None:
+        """Tell of this turn from now on."""
+        self._turns[turn_id] = _Told()
+
+    # ---- events ------------------------------------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> Iterator[Message]:
+        """Yield what an event is told as; nothing when its turn is none of those that are told of."""
+        turn_id, fact = event.turn_id, event.fact
+        told = self._turns.get(turn_id)
+        if isinstance(fact, AnalysisReady) and (told is not None or turn_id in self._over):
+            yield {"type": "analysis", "turn_id": turn_id, "analyser": fact.analyser, "scores": fact.scores}
+        if told is None:
+            return
+        match fact:
+            case SpeechStarted():
+                told.is_listened_to = told.lacks_transcript = True
+                yield {"type": "speech_started", "turn_id": turn_id}
+            case SpeechStopped():
+                yield from self._stop_listening(turn_id, told)
+            case PartialTranscript(text=text):
+                yield {"type": "stt_update", "turn_id": turn_id, "text": text}
+            case FinalTranscript(text=text):
+                yield from self._finish_listening(turn_id, told, text)
+            case SentenceReady(index=index, text=text, character=character):
+                yield from self._tell_sentence(turn_id, told, index, text, character)
+            case ReplyWritten():
+                yield from self._stop_text(told)
+            case ReplyPaused():
+                told.is_interrupted = True
+                yield {"type": "interrupted", "turn_id": turn_id, "reason": "speech"}
+            case ReplyResumed():
+                told.is_interrupted = False
+            case TurnCancelled(reason=reason):
+                if not told.is_interrupted:
+                    yield {"type": "interrupted", "turn_id": turn_id, "reason": reason}
+
+    def _stop_listening(self, turn_id: str, told: _Told) -> Iterator[Message]:
+        if told.is_listened_to:
+            told.is_listened_to = False
+            yield {"type": "speech_stopped", "turn_id": turn_id}
+
+    def _finish_listening(self, turn_id: str, told: _Told, text: str) -> Iterator[Message]:
+        yield from self._stop_listening(turn_id, told)
+        told.lacks_transcript = False
+        yield {"type": "stt_finished", "turn_id": turn_id, "text": text}
+
+    def _tell_sentence(self, turn_id: str, told: _Told, index: int, text: str, character: str) -> Iterator[Message]:
+        stream = told.streams[-1] if told.streams else None
+        if stream is None or not stream.is_open or stream.character != character:
+            yield from self._stop_text(told)
+            stream = _Stream(f"{turn_id}-{len(told.streams)}", character)
+            told.streams.append(stream)
+            yield {
+                "type": "text_stream_start", "message_id": stream.message_id, "turn_id": turn_id,
+                "character_name": character,
+            }  # fmt: skip
+        told.by_sentence[index] = stream
+        yield {"type": "text_chunk", "message_id": stream.message_id, "sentence_index": index, "text": text}
+
+    def _stop_text(self, told: _Told) -> Iterator[Message]:
+        if told.streams and told.streams[-1].is_open:
+            told.streams[-1].is_open = False
+            yield {"type": "text_stream_stop", "message_id": told.streams[-1].message_id}
+
+    # ---- what is played ----------------------------------------------------------------------------------------------
+
+    def play(self, sound: Sound) -> Iterator[Message | bytes]:
+        """Yield a piece of a reply: what announces it, and the sound."""
+        turn_id, segment = sound.turn.id, sound.segment
+        told = self._turns.setdefault(turn_id, _Told())
+        if segment.index not in told.by_sentence:
+            # It is left over from an earlier connection, which was told the text.
+            yield from self._tell_sentence(turn_id, told, segment.index, segment.text, segment.character)
+        stream = told.by_sentence[segment.index]
+        if stream is not told.sounding or sound.is_resumed:
+            told.sounding = stream
+            yield {
+                "type": "audio_stream_start", "message_id": stream.message_id, "turn_id": turn_id,
+                "character_name": stream.character, "resumed": sound.is_resumed,
+            }  # fmt: skip
+        yield {
+            "type": "audio_chunk_meta", "message_id": stream.message_id, "sentence_index": segment.index,
+            "chunk_index": sound.chunk_index,
+        }  # fmt: skip
+        yield sound.pcm16
+
+    def end(self, over: TurnOver) -> Iterator[Message]:
+        """Yield the end of a turn."""
+        turn = over.turn
+        told = self._turns.pop(turn.id, _Told())
+        self._over.append(turn.id)
+        if told.lacks_transcript:
+            yield from self._finish_listening(turn.id, told, "")
+        yield from self._stop_text(told)
+        if over.has_sounded and not isinstance(turn.end, TurnCancelled):
+            yield {"type": "audio_complete", "session_id": self._session_id, "turn_id": turn.id}
+        yield {"type": "turn_complete", **describe_end(turn)}
+
+
+def describe_end(turn: Turn) -> Message:
+    """Return what became of a turn."""
+    outcome, reason = "done", None
+    match turn.end:
+        case TurnFailed(code=code):
+            outcome, reason = "failed", code
+        case TurnCancelled(reason=why):
+            outcome, reason = "cancelled", why
+        case TurnDone() | None:
+            pass
+    return {
+        "turn_id": turn.id, "outcome": outcome, "reason": reason, "heard": turn.heard, "spoken": turn.spoken_text,
+        "waterfall_ms": turn.waterfall(),
+    }  # fmt: skip
