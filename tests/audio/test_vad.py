@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.audio import silero
 from app.audio.codecs import decode
 from app.audio.endpointing import Endpoint, Endpointer, EndpointRules
-from app.audio.pcm import SPEECH_RATE_HZ, duration_s, from_samples, to_samples, tone
+from app.audio.pcm import SILENCE_DBFS, SPEECH_RATE_HZ, duration_s, from_samples, level_dbfs, to_samples, tone
 from app.audio.vad import WINDOW_BYTES, WINDOW_MS, WINDOW_SAMPLES, VoiceDetector, load_detector
 from app.errors import ConfigError
 from tests.speech import every_recording, list_recordings, read_recording
@@ -167,6 +167,24 @@ def test_a_microphone_may_miss_batches(name: str) -> None:
         detector(name).probabilities([other], [others[2 * i]])
         found.append(detector(name).probabilities([other, stream], [others[2 * i + 1], windows[i]])[1])
     np.testing.assert_allclose(found, alone, atol=1e-4)
+
+
+def test_silero_hears_quiet_speech() -> None:
+    """Speech whose loudest window is 10 dB above what counts as silence is found."""
+    samples = to_samples(decode(read_recording("goforward.wav")))
+    peak_dbfs = max(level_dbfs(window) for window in cut(from_samples(samples)))
+    quiet = from_samples(samples * 10 ** ((SILENCE_DBFS + 10 - peak_dbfs) / 20))
+    assert find_utterances("silero", quiet)
+
+
+def test_a_long_silence_changes_nothing() -> None:
+    """After a minute in which the network is not asked, the second utterance is heard as the first."""
+    if not list_recordings("command"):
+        pytest.skip("no recordings here")
+    pcm16 = decode(read_recording("rhasspy_what_time_is_it.wav"))
+    found = find_utterances("silero", pcm16 + silence(60) + pcm16)
+    assert len(found) == 2
+    assert found[1][0] - found[0][0] == pytest.approx(60 + duration_s(pcm16, SPEECH_RATE_HZ), abs=0.1)
 
 
 def test_silero_takes_any_number_of_microphones() -> None:
