@@ -139,6 +139,13 @@ def test_webrtc_hears_no_speech_in_silence() -> None:
     assert find_utterances("webrtc", silence(8)) == []
 
 
+@pytest.mark.parametrize("rms", [0.001, 0.01, 0.1, 0.3])
+def test_webrtc_gets_used_to_steady_noise(rms: float) -> None:
+    """A fan that runs since the microphone was opened is no speech, however loud it is."""
+    endpointer = Endpointer(EndpointRules())
+    assert {endpointer.push(chance) for chance in judge("webrtc", cut(noise(rms)))} == {Endpoint.NONE}
+
+
 @pytest.mark.parametrize("name", ["silero", "webrtc"])
 def test_a_batch_is_as_good_as_single_runs(name: str) -> None:
     """Many microphones at once get the probabilities that each gets alone: none hears what another does."""
