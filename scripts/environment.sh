@@ -4,7 +4,9 @@
 venv=${VENV:-.venv}
 python=$venv/bin/python
 oldest_python='3.10'
-sample_imports='av flask gunicorn hassil httptools numpy openai pocketsphinx soxr uvicorn_worker uvloop'
+# Its declared dependency is torch, which the model in it does not need: so pyproject.toml cannot ask for it.
+voice_detector='silero-vad==6.2.3'
+sample_imports='av flask gunicorn hassil httptools numpy onnxruntime openai pocketsphinx soxr uvicorn_worker uvloop'
 
 say() {
     printf '%s\n' "$*" >&2
@@ -19,10 +21,21 @@ fail() {
 set_up() {
     is_set_up "$@" && return
     make_venv
-    say "Installing Earshot into $venv, which takes a minute and 400 MB …"
+    say "Installing Earshot into $venv, which takes a minute and 500 MB …"
     "$python" -m pip install -qq --disable-pip-version-check --editable ".${1:+[$1]}" ||
         fail "The Python packages could not be installed; pip says why above. Run this again to go on."
+    add_voice_detector
     cp pyproject.toml "$(stamp "$@")"
+}
+
+# Install the better voice detector; the service listens with a plainer one where it cannot be had.
+add_voice_detector() {
+    has_voice_detector || "$python" -m pip install -qq --disable-pip-version-check --no-deps "$voice_detector" ||
+        say "The voice detector $voice_detector could not be installed; pip says why above. Earshot works without it."
+}
+
+has_voice_detector() {
+    "$python" -c "import sys; from importlib.util import find_spec; sys.exit(find_spec('silero_vad') is None)"
 }
 
 # Say whether what is installed is what pyproject.toml asks for, and is found by the Python of today.

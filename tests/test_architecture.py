@@ -38,7 +38,7 @@ FLOORS = (
 STAGES = ("app.stt", "app.llm", "app.tts", "app.analysis")
 HEAVY = {
     *("flask", "werkzeug", "uvicorn", "gunicorn", "prometheus_client", "av", "soxr", "openai", "httpx2", "requests"),
-    *("hassil", "home_assistant_intents", "jinja2", "pocketsphinx", "espeakng_loader"),
+    *("hassil", "home_assistant_intents", "jinja2", "pocketsphinx", "espeakng_loader", "onnxruntime"),
 }
 """What a stage worker does not load before its backend does."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.audio.pcm import FULL_SCALE, SPEECH_RATE_HZ
+from app.audio.pcm import FULL_SCALE, SILENCE_DBFS, SPEECH_RATE_HZ
 from app.audio.vad import WINDOW_SAMPLES
 from app.errors import ConfigError
 
@@ -25,6 +25,9 @@ INSTALL = "pip install onnxruntime && pip install --no-deps silero-vad==6.2.3"
 
 CONTEXT_SAMPLES = 64
 """The end of the window before, which the network wants in front of each window."""
+
+SILENCE_RMS = 10 ** (SILENCE_DBFS / 20)
+SURE_OF_NO_SPEECH = 0.1
 
 STATE_SIZE = 128
 _N_LAYERS = 2
@@ -41,7 +44,7 @@ class SileroStream:
 
 
 class SileroDetector:
-    """Keeps what the network remembers of all microphones in two arrays, so that a batch is one gather and one scatter.
+    """Keeps what the network remembers of all microphones in arrays, so that a batch is one gather and one scatter.
 
     Streams may be made and dropped in other threads than the one that asks for probabilities.
     Source: https://github.com/snakers4/silero-vad, release 6.2.3 (MIT).
@@ -54,6 +57,7 @@ class SileroDetector:
         self._rate = np.array(SPEECH_RATE_HZ, np.int64)
         self._states: NDArray[np.float32] = np.zeros((_N_LAYERS, _FIRST_SLOTS, STATE_SIZE), np.float32)
         self._contexts: NDArray[np.float32] = np.zeros((_FIRST_SLOTS, CONTEXT_SAMPLES), np.float32)
+        self._chances: NDArray[np.float32] = np.zeros(_FIRST_SLOTS, np.float32)
         self._free = list(range(_FIRST_SLOTS))
         self._lock = threading.Lock()
         """Held while the arrays are read, written or replaced; never while the network runs."""
@@ -66,32 +70,48 @@ class SileroDetector:
             slot = self._free.pop()
             self._states[:, slot] = 0
             self._contexts[slot] = 0
+            self._chances[slot] = 0
         stream = SileroStream(slot)
         weakref.finalize(stream, self._free.append, slot).atexit = False
         return stream
 
     def probabilities(self, streams: Sequence[SileroStream], windows: Sequence[bytes]) -> Sequence[float]:
-        """Judge one window of each stream; no stream may come twice."""
-        if not streams:
-            return []
+        """Judge one window of each stream; no stream may come twice.
+
+        The network is not asked where it just heard no speech and the window is silent: most microphones, most of the
+        time.
+        """
         slots = np.fromiter((stream.slot for stream in streams), np.intp, len(streams))
         heard = np.empty((len(slots), CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
         fresh = np.frombuffer(b"".join(windows), "<i2").reshape(len(slots), WINDOW_SAMPLES)
         np.divide(fresh, np.float32(FULL_SCALE), out=heard[:, CONTEXT_SAMPLES:], dtype=np.float32)
+        is_loud = heard[:, CONTEXT_SAMPLES:].std(axis=1) > SILENCE_RMS
         with self._lock:
             heard[:, :CONTEXT_SAMPLES] = self._contexts[slots]
+            self._contexts[slots] = heard[:, -CONTEXT_SAMPLES:]
+            asked = np.flatnonzero(is_loud | (self._chances[slots] > SURE_OF_NO_SPEECH))
+        chances = np.zeros(len(slots), np.float32)
+        if len(asked):
+            chances[asked] = self._ask_network(slots[asked], heard[asked])
+        with self._lock:
+            self._chances[slots] = chances
+        return [float(chance) for chance in chances]
+
+    def _ask_network(self, slots: NDArray[np.intp], heard: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how likely each row is speech, and keep the states that come with it."""
+        with self._lock:
             states = self._states.take(slots, axis=1)
         chances, states = self._session.run(None, {"input": heard, "state": states, "sr": self._rate})
         with self._lock:
-            self._contexts[slots] = heard[:, -CONTEXT_SAMPLES:]
             self._states[:, slots] = states
-        return [float(chance) for chance in chances[:, 0]]
+        return np.asarray(chances[:, 0], np.float32)
 
     def _grow(self) -> None:
         """Double the slots."""
         n_slots = len(self._contexts)
         self._states = np.concatenate([self._states, np.zeros_like(self._states)], axis=1)
         self._contexts = np.concatenate([self._contexts, np.zeros_like(self._contexts)])
+        self._chances = np.concatenate([self._chances, np.zeros_like(self._chances)])
         self._free.extend(range(n_slots, 2 * n_slots))
 
 

@@ -1,11 +1,13 @@
-"""The voice detector of WebRTC, as pocketsphinx ships it: light, and fooled by steady noise."""
+"""The voice detector of WebRTC, as pocketsphinx ships it: light, and deceived by noise that is not steady."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.audio.pcm import BYTES_PER_SAMPLE, SPEECH_RATE_HZ
+from app.audio.pcm import BYTES_PER_SAMPLE, SILENCE_DBFS, SPEECH_RATE_HZ, level_dbfs
+from app.audio.vad import WINDOW_MS
 from app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,14 +19,22 @@ STEP_S = 0.01
 STEP_BYTES = round(BYTES_PER_SAMPLE * SPEECH_RATE_HZ * STEP_S)
 
 
-class WebrtcStream:
-    """One microphone: its detector, and what of the window before filled no step."""
+FLOOR_MARGIN_DB = 2.0
+"""Speech is so much louder than the room: steady noise, which WebRTC takes for a voice when it is loud, varies less."""
 
-    __slots__ = ("rest", "vad")
+FLOOR_RISE_DB = 1.5 * WINDOW_MS / 1000
+"""How much the room may become louder within a window: slowly, so that no long vowel is taken for the room."""
+
+
+class WebrtcStream:
+    """One microphone: its detector, what of the window before filled no step, and how loud the room is."""
+
+    __slots__ = ("floor_dbfs", "rest", "vad")
 
     def __init__(self, vad: pocketsphinx.Vad) -> None:
         self.vad = vad
         self.rest = b""
+        self.floor_dbfs = math.inf
 
 
 class WebrtcDetector:
@@ -56,4 +66,12 @@ def _judge(stream: WebrtcStream, window: bytes) -> float:
     n_steps = len(heard) // STEP_BYTES
     stream.rest = heard[n_steps * STEP_BYTES :]
     steps = [heard[i * STEP_BYTES : (i + 1) * STEP_BYTES] for i in range(n_steps)]
-    return sum(stream.vad.is_speech(step) for step in steps) / n_steps
+    share = sum(stream.vad.is_speech(step) for step in steps) / n_steps
+    return share if _is_above_floor(stream, window) else 0.0
+
+
+def _is_above_floor(stream: WebrtcStream, window: bytes) -> bool:
+    """Follow the loudness of the room: down at once, up slowly."""
+    dbfs = max(level_dbfs(window), SILENCE_DBFS)
+    stream.floor_dbfs = min(dbfs, stream.floor_dbfs + FLOOR_RISE_DB)
+    return dbfs > stream.floor_dbfs + FLOOR_MARGIN_DB
