@@ -84,6 +84,8 @@ class Player:
         self._has_paused = False
         "The client was told to drop what it had."
         self._reading: _Reading | None = None
+        self._cut: _Reading | None = None
+        "The place at which a pause cut a sentence."
         self._sent: deque[_Sent] = deque()
         self._plays_until_s = 0.0
         self._lately: deque[tuple[float, Segment]] = deque(maxlen=8)
@@ -136,19 +138,18 @@ class Player:
     def cut_off(self, turn: Turn) -> None:
         """Let go of a turn that was cancelled: what was heard of the sentence in progress is all that will be."""
         with self._lock:
-            reading = self._reading
-            if reading is not None and reading.turn is turn:
-                reading.segment.heard_bytes = reading.position
-                self._outlet.settle_segment(turn, reading.segment, delivered=True)
-                self._reading = None
+            if self._cut is not None and self._cut.turn is turn:
+                self._cut.segment.heard_bytes = self._cut.position
+                self._outlet.settle_segment(turn, self._cut.segment, delivered=True)
+                self._cut = None
 
     def close(self, now_s: float) -> None:
         """Leave the rest to the next reader; the sentence in progress is heard anew."""
         with self._lock:
             self.pause(now_s)
-            if self._reading is not None:
-                self._outlet.settle_segment(self._reading.turn, self._reading.segment, delivered=False)
-                self._reading = None
+            if self._cut is not None:
+                self._outlet.settle_segment(self._cut.turn, self._cut.segment, delivered=False)
+                self._cut = None
 
     def heard_since(self, since_s: float) -> list[str]:
         """Return the sentences that sounded since then, newest last."""
@@ -182,6 +183,9 @@ class Player:
         turn = self._outlet.turns[0]
         on_their_way = {sent.segment.index for sent in self._sent}
         segment = next((s for s in turn.waiting() if s.index not in on_their_way), None)
+        if self._cut is not None and segment is self._cut.segment:
+            self._reading, self._cut = self._cut, None
+            return self._reading
         if segment is None or segment.is_claimed or not segment.chunks:
             return None
         self._outlet.claim_segment(turn, segment)
@@ -219,19 +223,17 @@ class Player:
     def _rewind(self, now_s: float) -> None:
         """Go back to what is being heard now."""
         self._has_paused = True
-        if not self._sent:
-            if self._reading is not None:
-                self._reading.chunk_index = 0
-            return
-        heard = self._sent[0]
-        segments = {sent.segment.index: sent.segment for sent in self._sent}
+        under_way = [(sent.turn, sent.segment, sent.byte_at(now_s)) for sent in self._sent]
         if self._reading is not None:
-            segments[self._reading.segment.index] = self._reading.segment
-        for segment in segments.values():
-            if segment is not heard.segment:
-                self._outlet.settle_segment(heard.turn, segment, delivered=False)
-        self._reading = _read(heard.turn, heard.segment, heard.byte_at(now_s))
-        self._lately.append((now_s, heard.segment))
+            under_way.append((self._reading.turn, self._reading.segment, self._reading.position))
+        if not under_way:
+            return
+        turn, heard, position = under_way[0]
+        for segment in {segment.index: segment for _, segment, _ in under_way}.values():
+            if segment is not heard:
+                self._outlet.settle_segment(turn, segment, delivered=False)
+        self._cut, self._reading = _read(turn, heard, position), None
+        self._lately.append((now_s, heard))
         self._sent.clear()
         self._plays_until_s = now_s
 
