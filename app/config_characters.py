@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from app.errors import ConfigError
 from app.settings import suggest
 
 _MAX_NAME_CHARS = 40
-_BETWEEN_LETTERS = " -'"
+_BETWEEN_LETTERS = re.compile("[ '-]")
 
 
 def split_voice(voice: str) -> tuple[str, str]:
@@ -51,7 +52,7 @@ def check_characters(characters: Mapping[str, CharacterConfig], tts: TtsConfig) 
 
 
 def _is_name(name: str) -> bool:
-    parts = "".join("/" if c in _BETWEEN_LETTERS else c for c in name).split("/")
+    parts = _BETWEEN_LETTERS.split(name)
     return len(name) <= _MAX_NAME_CHARS and all(part and all(map(_is_letter, part)) for part in parts)
 
 

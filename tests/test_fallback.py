@@ -18,7 +18,7 @@ from app.errors import (
     BackendTimeout,
     BackendUnavailable,
 )
-from app.fallback import MAX_HUNG_CALLS, BackendChain, BackendChoice, Limits
+from app.fallback import MAX_HUNG_CALLS, BackendChain, BackendChoice, Limits, Watch
 
 
 @dataclass
@@ -109,6 +109,24 @@ def test_the_first_backend_answers() -> None:
     second = Script([["no"]])
     assert run(chain(Script([["a", "b"]]), second)) == ["a", "b"]
     assert second.n_calls == 0
+
+
+def test_a_preferred_backend_is_asked_first() -> None:
+    """It is asked in its own way, and when it fails the others are asked in their order."""
+    scripts = Script([["a"]]), Script([[BackendRejected("no")]])
+    made = chain(*scripts)
+    asked = []
+
+    def call(way: str) -> Callable[[ScriptedBackend, Watch[str]], Iterable[str]]:
+        def ask(backend: ScriptedBackend, watched: Watch[str]) -> Iterable[str]:
+            asked.append((way, scripts.index(backend.script)))
+            return watched(backend.items())
+
+        return ask
+
+    assert list(made.run(Work(), call("any"), "b1", call("first"))) == ["a"]
+    assert list(made.run(Work(), call("any"), "not there", call("first"))) == ["a"]
+    assert asked == [("first", 1), ("any", 0), ("any", 0)]
 
 
 def test_an_error_that_may_pass_is_tried_again() -> None:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from app.analysis.fake import FakeAnalysis
 from app.analysis.stage import AnalysisStage
 from app.errors import BackendRejected
@@ -32,6 +34,7 @@ from app.messages import (
 from app.stage import Control, Job, Stage, run_worker
 from app.stt.fake import FakeStt
 from app.stt.stage import SttStage
+from app.tts.backend import Speech
 from app.tts.fake import FakeTts
 from app.tts.stage import TtsStage
 
@@ -151,6 +154,45 @@ def test_spoken_chunks() -> None:
     chunks = [m for m in given if isinstance(m, SpeechChunk)]
     assert [len(c.pcm16) for c in chunks] == [16_000, 16_000, 6_400]
     assert {c.sentence_index for c in chunks} == {3}
+
+
+def test_sentences_of_several_characters() -> None:
+    """Each sentence says whose it is, and the count goes on from one speaker to the next."""
+    config = FakeLlm.Config(reply="Anna: One is enough.\nTom: Two. Or three.")
+    with running(LlmStage((BackendChoice("fake", FakeLlm, config),), Limits())) as wire:
+        wire.tell(1, Prompt(HEADER, (ChatMessage("user", "hello"),), characters=("Anna", "Tom")))
+        given = wire.until_end(1)
+    assert [(m.index, m.character, m.text) for m in given if isinstance(m, Sentence)] == [
+        (0, "Anna", "One is enough."),
+        (1, "Tom", "Two."),
+        (2, "Tom", "Or three."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("voice", "asked"),
+    [
+        ("", [("a", ""), ("b", ""), ("c", "")]),
+        ("b", [("b", ""), ("a", ""), ("c", "")]),
+        ("c/roa/fr", [("c", "roa/fr"), ("a", ""), ("b", "")]),
+        ("gone/x", [("a", ""), ("b", ""), ("c", "")]),
+    ],
+)
+def test_a_voice_is_asked_of_its_own_backend_only(voice: str, asked: list[tuple[str, str]]) -> None:
+    """The backend of the voice comes first; the others follow in their order, each with its own voice."""
+    seen = []
+
+    class RefusingTts(FakeTts):
+        def synthesize(self, text: str, voice: str = "") -> Iterator[Speech]:
+            seen.append((self._config.fail_on, voice))
+            raise BackendRejected("not this one")
+
+    choices = tuple(BackendChoice(name, RefusingTts, FakeTts.Config(fail_on=name)) for name in "abc")
+    with running(TtsStage(choices, Limits())) as wire:
+        wire.tell(1, Sentence(HEADER, 0, "hello", voice))
+        given = wire.until_end(1)
+    assert kinds(given) == ["StageFailed"]
+    assert seen == asked
 
 
 def test_all_analysers_are_asked() -> None:

@@ -294,8 +294,7 @@ class Session:
         told = chosen.system_prompt(self._around.system_prompt)
         system = [ChatMessage("system", told)] if told else []
         messages = (*system, *self._history.messages(chosen.names_speakers), ChatMessage("user", heard))
-        last_reply, options = self._history.last_reply, chosen.options()
-        return Prompt(turn.header, messages, running, last_reply, options, chosen.speaking)
+        return Prompt(turn.header, messages, running, self._history.last_reply, chosen.options(), chosen.speaking)
 
     def _on_delivered(self, turn: Turn, segment: Segment) -> None:
         self.log.append(turn.id, SegmentDelivered(segment.index, segment.heard_s))

@@ -80,8 +80,9 @@ def _take_name(source: Lookahead, names: dict[str, str]) -> str:
     n_closed_late = _count(source, place, _EMPHASIS, n_opened - n_closed)
     emphasis = "".join(source.peek(start + i) for i in range(n_opened))
     source.skip(place + n_closed_late)
-    if n_closed + n_closed_late == 0:
+    if n_opened and n_closed + n_closed_late == 0:
         # What is said is emphasised, too: "**Anna: Stop!**".
+        source.take_run(_BLANKS)
         source.put_back(emphasis)
     return name
 
