@@ -29,7 +29,10 @@ class Phase(Enum):
 
 
 class BargeIn:
-    """What happens to a session's reply while somebody speaks over it.  The session's lock is held by whoever calls the rest."""
+    """What happens to a session's reply while somebody speaks over it.
+
+    Whoever calls `pause`, `go_on`, `take_over` or `understands` holds the session's lock.
+    """
 
     def __init__(self, line: Line, log: EventLog, lock: threading.RLock, clock: Callable[[], float]) -> None:
         self.player: Player | None = None

@@ -99,7 +99,7 @@ class Outlet:
         if not self.turns:
             return None
         turn = self.turns[0]
-        for segment in turn.waiting():
+        for segment in turn.reply.waiting():
             if segment.is_claimed:
                 continue
             return self.claim_segment(turn, segment) if segment.is_complete else None
@@ -171,7 +171,7 @@ class Outlet:
         """Claim the turn's next segment as soon as it has any audio; None when the turn has no more."""
 
         def next_segment() -> Segment | None:
-            segment = next(turn.waiting(), None)
+            segment = next(turn.reply.waiting(), None)
             return segment if segment is not None and segment.chunks and not segment.is_claimed else None
 
         with self._for_streams:

@@ -27,7 +27,7 @@ class Line:
             self._open.append(turn)
         self._with_audio.append(turn)
         while len(self._with_audio) > KEPT_REPLIES + 1 and self._with_audio[0].is_heard_out:
-            self._with_audio.popleft().let_go()
+            self._with_audio.popleft().reply.let_go()
         return self._open[0] is turn
 
     def find(self, turn_id: str) -> Turn | None:

@@ -70,7 +70,8 @@ class _Sent:
         """Return how far into the segment's own audio the ear is."""
         length_s = self.ends_at_s - self.starts_at_s
         part = min(1.0, max(0.0, (now_s - self.starts_at_s) / length_s)) if length_s else 1.0
-        return self.start_byte + int((self.end_byte - self.start_byte) * part) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE
+        n_samples = round((self.end_byte - self.start_byte) / BYTES_PER_SAMPLE * part)
+        return self.start_byte + n_samples * BYTES_PER_SAMPLE
 
 
 class Player:
@@ -136,10 +137,10 @@ class Player:
             self._is_paused = False
 
     def cut_off(self, turn: Turn) -> None:
-        """Let go of a turn that was cancelled: what was heard of the sentence in progress is all that will be."""
+        """Let go of a turn that is about to be cancelled: no more is heard of the sentence in progress."""
         with self._lock:
             if self._cut is not None and self._cut.turn is turn:
-                self._cut.segment.heard_bytes = self._cut.position
+                self._cut.segment.cut_off(self._cut.position)
                 self._outlet.settle_segment(turn, self._cut.segment, delivered=True)
                 self._cut = None
 
@@ -182,7 +183,7 @@ class Player:
             return self._reading
         turn = self._outlet.turns[0]
         on_their_way = {sent.segment.index for sent in self._sent}
-        segment = next((s for s in turn.waiting() if s.index not in on_their_way), None)
+        segment = next((s for s in turn.reply.waiting() if s.index not in on_their_way), None)
         if self._cut is not None and segment is self._cut.segment:
             self._reading, self._cut = self._cut, None
             return self._reading

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from app.audio.pcm import BYTES_PER_SAMPLE
 from app.pipeline.pipeline import Ticket
 
+CHARS_PER_S = 15.0
+"""How fast voices speak, where it is not yet known how long a sentence will be."""
+
 
 @dataclass(eq=False, slots=True)
 class Segment:
@@ -22,8 +25,8 @@ class Segment:
     is_claimed: bool = False
     "A reader is handing it out."
     is_delivered: bool = False
-    heard_bytes: int | None = None
-    "How much of it was heard when it was cut off; None when it was not."
+    _cut: tuple[float, str] | None = None
+    "Seconds and words that were heard of it when it was cut off; None when it was not."
     ticket: Ticket | None = None
     character: str = ""
     "Who says it; empty when there are no characters."
@@ -41,22 +44,28 @@ class Segment:
             position -= len(chunk)
         return b""
 
+    def cut_off(self, position: int) -> None:
+        """Note that only the first `position` bytes were heard; call it before the segment is told to be complete."""
+        heard_s = position / (BYTES_PER_SAMPLE * self.sample_rate)
+        length_s = self.duration_s if self.is_complete else max(self.duration_s, len(self.text) / CHARS_PER_S)
+        n_chars = len(self.text) * heard_s / length_s
+        end = max((match.end() for match in re.finditer(r"\S+", self.text) if match.end() <= n_chars), default=0)
+        self._cut = round(heard_s, 3), f"{self.text[:end]} …" if end else ""
+
     @property
     def heard_s(self) -> float:
         """How much of it was or will be heard, in seconds."""
-        if self.heard_bytes is None:
-            return self.duration_s
-        return round(self.heard_bytes / (BYTES_PER_SAMPLE * self.sample_rate), 3)
+        return self.duration_s if self._cut is None else self._cut[0]
 
     @property
     def heard_text(self) -> str:
-        """The words that were or will be heard; one that was cut off ends with an ellipsis."""
-        if self.heard_bytes is None or not self.n_bytes:
-            return self.text
-        n_chars = len(self.text) * self.heard_bytes / self.n_bytes
-        ends = (match.end() for match in re.finditer(r"\S+", self.text))
-        end = max((end for end in ends if end <= n_chars), default=0)
-        return f"{self.text[:end]} …" if end else ""
+        """The words that were or will be heard; those of a sentence that was cut off end with an ellipsis."""
+        return self.text if self._cut is None else self._cut[1]
+
+    def stop(self) -> None:
+        """Expect no more audio: what is being heard is ended where it is, of the rest nothing is kept."""
+        self.is_complete = self.was_begun and bool(self.chunks)
+        self.is_skipped = not self.is_complete
 
     @property
     def n_bytes(self) -> int:

@@ -14,8 +14,6 @@ from app.conversation.delivery import Outlet
 from app.conversation.events import (
     EventLog,
     SegmentDelivered,
-    TimersCancelled,
-    TimerSet,
     TurnFailed,
     TurnStarted,
 )
@@ -118,9 +116,9 @@ class Session:
         self._line.leave(turns)
         for turn in turns:
             was_open = turn.end is None
-            turn.cancel(reason)
             if player is not None:
                 player.cut_off(turn)
+            turn.cancel(reason)
             if is_superseded:
                 self.outlet.drop(turn)
             if was_open:
@@ -165,7 +163,7 @@ class Session:
                     self._check(turn, now_s)
             for turn in self._line.take_old(now_s, self._around.config.segments_kept_s):
                 self.outlet.drop(turn)
-                turn.let_go()
+                turn.reply.let_go()
 
     def _check(self, turn: Turn, now_s: float) -> None:
         config = self._around.config
@@ -228,7 +226,8 @@ class Session:
             if turn.takes_over and isinstance(message, Transcript):
                 message = self._take_over(turn, message)
             if isinstance(message, Action):
-                self._act(turn, message)
+                if turn.end is None and (fact := self.timers.carry_out(message, self._around.clock())) is not None:
+                    self.log.append(turn.id, fact)
             else:
                 self._submit(turn, turn.receive(job, message, lambda heard: self._prompt(turn, heard)))
                 self._tell_readers(message)
@@ -274,19 +273,6 @@ class Session:
     def _fail(self, turn: Turn, code: str, message: str) -> None:
         turn.finish(TurnFailed(code, message))
         self._settle(turn)
-
-    def _act(self, turn: Turn, action: Action) -> None:
-        name = str(action.arguments.get("name", ""))
-        if turn.end is not None:
-            return
-        if action.name == "set-timer":
-            duration_s = float(str(action.arguments["duration_s"]))
-            if self.timers.set(name, duration_s, self._around.clock()):
-                self.log.append(turn.id, TimerSet(name, duration_s))
-        elif action.name == "cancel-timers":
-            self.log.append(turn.id, TimersCancelled(self.timers.cancel(name)))
-        else:
-            log.error("the reply asks for an action %r that is not known", action.name)
 
     def _prompt(self, turn: Turn, heard: str) -> Prompt:
         now_s = turn.marks["prompt"] = self._around.clock()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from app.messages import RunningTimer
+from app.conversation.events import Fact, TimersCancelled, TimerSet
+from app.messages import Action, RunningTimer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,17 @@ class Timers:
             return False
         self._timers.append(Timer(name, duration_s, now_s + duration_s))
         return True
+
+    def carry_out(self, action: Action, now_s: float) -> Fact | None:
+        """Do what a reply asks for; return what came of it, None when nothing did."""
+        name = str(action.arguments.get("name", ""))
+        if action.name == "set-timer":
+            duration_s = float(str(action.arguments["duration_s"]))
+            return TimerSet(name, duration_s) if self.set(name, duration_s, now_s) else None
+        if action.name == "cancel-timers":
+            return TimersCancelled(self.cancel(name))
+        log.error("the reply asks for an action %r that is not known", action.name)
+        return None
 
     def cancel(self, name: str = "") -> int:
         """Stop the timers of that name, or all when no name is given; return how many."""

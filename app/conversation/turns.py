@@ -5,7 +5,7 @@ Every method expects its session's lock to be held.  `receive` takes what the st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from app.audio.pcm import SPEECH_RATE_HZ, duration_s
 from app.conversation.events import (
@@ -14,16 +14,13 @@ from app.conversation.events import (
     FinalTranscript,
     PartialTranscript,
     ReplyWritten,
-    SegmentReady,
-    SentenceReady,
-    SentenceSkipped,
-    SpeechReady,
     StageTrouble,
     TurnCancelled,
     TurnDone,
     TurnEnd,
     TurnFailed,
 )
+from app.conversation.reply import Reply
 from app.conversation.segments import Segment
 from app.messages import (
     Analysis,
@@ -66,7 +63,7 @@ class Turn:
         self.begin: Callable[[], list[Message]] = list
         "Gives the first messages when the turn's time has come."
         self.end: TurnEnd | None = None
-        self.segments: list[Segment] = []
+        self.reply = Reply(record)
         self.heard = ""
         "The user's words."
         self.heard_s = 0.0
@@ -77,7 +74,6 @@ class Turn:
         self._record = record
         self._speech: list[bytes] = []
         self._speech_is_complete = False
-        self._reply_is_complete = False
         self._end_of_reply: TurnEnd = TurnDone()
 
     # ---- what begins a turn ---------------------------------------------------------------------------------------
@@ -109,15 +105,15 @@ class Turn:
 
     def say(self, texts: list[str]) -> list[Message]:
         """Say these sentences, with nobody asking."""
-        self._reply_is_complete = True
+        self.reply.is_written = True
         messages = [m for i, text in enumerate(texts) for m in self._on_sentence(Sentence(self.header, i, text))]
         self._end_when_spoken()
         return messages
 
     def play(self, pcm16: bytes, sample_rate: int) -> list[Message]:
         """Play ready audio, with nobody asking."""
-        self._reply_is_complete = True
-        self._add_ready_segment("", pcm16, sample_rate)
+        self.reply.is_written = True
+        self.reply.add_ready("", pcm16, sample_rate)
         self._end_when_spoken()
         return []
 
@@ -165,69 +161,47 @@ class Turn:
 
     def _on_sentence(self, sentence: Sentence) -> list[Message]:
         self.marks.setdefault("first_sentence", sentence.header.created_at_s)
-        if sentence.index < len(self.segments):
-            # The reply is written a second time.  What was heard of the first must be its beginning.
-            if self.segments[sentence.index].text != sentence.text:
-                self.finish(TurnFailed("stage-died", "the reply was lost after its beginning had been heard"))
+        if self.reply.contradicts(sentence):
+            self.finish(TurnFailed("stage-died", "the reply was lost after its beginning had been heard"))
             return []
-        self.segments.append(Segment(sentence.index, sentence.text, character=sentence.character))
-        self._record(SentenceReady(sentence.index, sentence.text, sentence.character))
-        return [sentence]
+        return [sentence] if self.reply.add(sentence) else []
 
     def _on_speech(self, chunk: SpeechChunk) -> None:
-        segment = self.segments[chunk.sentence_index]
-        new = segment.add(chunk.pcm16, chunk.sample_rate)
-        if new:
+        if self.reply.add_speech(chunk):
             self.marks.setdefault("first_speech", chunk.header.created_at_s)
-            self._record(SpeechReady(segment.index, len(segment.chunks) - 1, len(new)))
 
     def _on_redone(self, stage: str, job: HubJob) -> None:
         self._record(StageTrouble(stage, "stage-died"))
-        if stage == "tts" and isinstance(job.message, Sentence):
+        if isinstance(job.message, Sentence):
             self.segments[job.message.index].begin_again()
         elif stage == "llm":
-            n_kept = max((segment.index + 1 for segment in self.segments if segment.was_begun), default=0)
-            for segment in self.segments[n_kept:]:
-                if segment.ticket is not None:
-                    segment.ticket.cancel()
-            del self.segments[n_kept:]
+            self.reply.write_again()
 
     def _on_done(self, stage: str, job: HubJob) -> None:
-        if stage == "llm":
-            self._reply_is_complete = True
+        if isinstance(job.message, Sentence):
+            self.reply.complete(job.message.index)
+        elif stage == "llm":
+            self.reply.is_written = True
             self._record(ReplyWritten())
-        elif stage == "tts" and isinstance(job.message, Sentence):
-            segment = self.segments[job.message.index]
-            if segment.chunks:
-                segment.is_complete = True
-                self._record(SegmentReady(segment.index, segment.duration_s))
-            else:
-                self._skip(segment, "no-audio")
         elif stage == "stt" and "transcript" not in self.marks:
             self.finish(TurnFailed("no-transcript", "speech recognition ended without a transcript"))
         self._end_when_spoken()
 
     def _on_failed(self, failure: StageFailed, job: HubJob) -> None:
-        if failure.stage == "tts" and isinstance(job.message, Sentence):
-            self._skip(self.segments[job.message.index], failure.code)
+        if isinstance(job.message, Sentence):
+            self.reply.skip(job.message.index, failure.code)
             self._end_when_spoken()
         elif failure.stage == "llm" and self.segments:
             # What was already said is heard before the apology.
-            self._reply_is_complete, self._end_of_reply = True, TurnFailed(failure.code, failure.message)
+            self.reply.is_written, self._end_of_reply = True, TurnFailed(failure.code, failure.message)
             self._end_when_spoken()
         else:
             self.finish(TurnFailed(failure.code, failure.message))
 
-    def _skip(self, segment: Segment, code: str) -> None:
-        # What is already being heard is ended where it is; nothing else of the sentence is kept.
-        segment.is_complete = segment.was_begun and bool(segment.chunks)
-        segment.is_skipped = not segment.is_complete
-        self._record(SentenceSkipped(segment.index, code))
-
     def _end_when_spoken(self) -> None:
-        if self.end is not None or not self._reply_is_complete or not all(s.is_settled for s in self.segments):
+        if self.end is not None or not self.reply.is_spoken:
             return
-        if self.segments and all(segment.is_skipped for segment in self.segments):
+        if self.reply.is_mute:
             self.finish(TurnFailed("not-spoken", "no sentence of the reply could be spoken"))
         else:
             self.finish(self._end_of_reply)
@@ -239,10 +213,7 @@ class Turn:
         if self.end is not None:
             return
         self.end = end
-        for segment in self.segments:
-            if not segment.is_settled:
-                segment.is_complete = segment.was_begun and bool(segment.chunks)
-                segment.is_skipped = not segment.is_complete
+        self.reply.stop()
         if not isinstance(end, TurnDone):
             self.generation += 1
             for ticket in [*self.tickets, *(s.ticket for s in self.segments if s.ticket is not None)]:
@@ -253,28 +224,18 @@ class Turn:
 
     def cancel(self, reason: str) -> None:
         """End the turn before its reply is complete, and drop what was not yet delivered."""
-        for segment in self.segments:
-            if not segment.was_begun:
-                segment.is_skipped, segment.is_complete = True, False
+        self.reply.drop_unheard()
         self.finish(TurnCancelled(reason))
 
     def apologise(self, text: str, pcm16: bytes, sample_rate: int) -> None:
         """Give a failed turn something to hear."""
-        self._add_ready_segment(text, pcm16, sample_rate)
-
-    def let_go(self) -> None:
-        """Drop the audio; what was never delivered counts as not heard."""
-        for segment in self.segments:
-            segment.is_skipped = segment.is_skipped or not segment.is_delivered
-            segment.chunks.clear()
-
-    def _add_ready_segment(self, text: str, pcm16: bytes, sample_rate: int) -> None:
-        segment = Segment(len(self.segments), text, [pcm16], sample_rate, is_complete=True)
-        self.segments.append(segment)
-        self._record(SentenceReady(segment.index, text))
-        self._record(SegmentReady(segment.index, segment.duration_s))
+        self.reply.add_ready(text, pcm16, sample_rate)
 
     # ---- what readers ask -----------------------------------------------------------------------------------------
+
+    @property
+    def segments(self) -> list[Segment]:
+        return self.reply.segments
 
     @property
     def is_started(self) -> bool:
@@ -292,21 +253,13 @@ class Turn:
 
     @property
     def spoken_lines(self) -> list[tuple[str, str]]:
-        """What was or will be heard of the reply, sentence by sentence, each with the character who says it."""
-        return [
-            (segment.character, text)
-            for segment in self.segments
-            if not segment.is_skipped and (text := segment.heard_text)
-        ]
-
-    def waiting(self) -> Iterator[Segment]:
-        """Yield the segments that are not yet delivered, in order."""
-        return (s for s in self.segments if not s.is_skipped and not s.is_delivered)
+        """The same sentence by sentence, each with the character who says it."""
+        return self.reply.spoken_lines
 
     @property
     def is_heard_out(self) -> bool:
         """True when the turn has ended and everything it said was delivered."""
-        return self.end is not None and next(self.waiting(), None) is None
+        return self.end is not None and next(self.reply.waiting(), None) is None
 
     def waterfall(self) -> dict[str, float]:
         """Return when each thing happened, in milliseconds after the upload began."""

@@ -274,8 +274,9 @@ class Conversation:
             case "stop_listening":
                 self._stop_listening()
             case "model_settings":
-                self._session.preferences = self._session.preferences.change(request.data)
-                self._answer({"type": "settings", **self._session.preferences.as_dict()})
+                with self._session.lock:
+                    chosen = self._session.preferences = self._session.preferences.change(request.data)
+                self._answer({"type": "settings", **chosen.as_dict()})
             case "interrupt":
                 self._session.interrupt("interrupted")
             case "ping":

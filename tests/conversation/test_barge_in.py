@@ -57,9 +57,7 @@ class Listener:
     def answer(self, *sentences: tuple[str, float], said: str = "hello") -> Turn:
         """Let typed words be answered; each sentence takes so many seconds to speak."""
         turn = self.desk.session.say_text(said)
-        for job, (_, seconds) in zip(
-            self.desk.stages.answer(*(text for text, _ in sentences)), sentences, strict=True
-        ):
+        for job, (_, seconds) in zip(self.desk.stages.answer(*(text for text, _ in sentences)), sentences, strict=True):
             self.speak(job, ramp(seconds))
         return turn
 

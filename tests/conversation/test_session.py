@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
-from app.config import SessionConfig
-from app.conversation.session import Session
-from app.conversation.surroundings import SpokenApology, Surroundings
-from app.conversation.turns import Turn
 from app.errors import RateLimited, TurnNotFound
 from app.messages import (
     Action,
@@ -25,6 +19,7 @@ from app.messages import (
 from app.pipeline.jobs import Redone
 from tests.conversation.desk import HUM, Desk, make_desk
 from tests.conversation.stages import SPEECH
+
 
 @pytest.fixture
 def desk() -> Desk:
