@@ -19,10 +19,11 @@ CHUNK_BYTES = 3_200
 RAW_TYPE = "audio/L16;rate=16000"
 """What the recorders give, and what the standard input is taken for unless it is a sound file."""
 RECORDERS = {
-    # At most a minute, which is also what a service takes.
-    "arecord": "-q -t raw -f S16_LE -c 1 -r 16000 -d 60",
-    "rec": "-q -t raw -e signed-integer -b 16 -c 1 -r 16000 - trim 0 60",
+    "arecord": "-q -t raw -f S16_LE -c 1 -r 16000 -d {limit_s}",
+    "rec": "-q -t raw -e signed-integer -b 16 -c 1 -r 16000 - trim 0 {limit_s}",
 }
+LIMIT_S = 60
+"""The longest recording, which is also what a service takes of one utterance."""
 PLAYERS = {
     "aplay": "-q -",
     "play": "-q -t wav -",
@@ -36,10 +37,10 @@ def read_input() -> Iterator[bytes]:
         yield chunk
 
 
-def record() -> Iterator[bytes]:
+def record(limit_s: int = LIMIT_S) -> Iterator[bytes]:
     """Yield PCM16 from the microphone until Enter."""
-    command = _find(RECORDERS)
-    if command is None:
+    command = [part.format(limit_s=limit_s) for part in _find(RECORDERS) or ()]
+    if not command:
         raise Trouble(f"no recorder here ({', '.join(RECORDERS)}): install alsa-utils or sox, or name a sound file", 2)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -123,9 +124,12 @@ class Saver:
 
 def open_output(path: str | None) -> Player | Saver:
     """Return where the reply goes: a file, or the loudspeaker."""
-    if path is not None:
-        return Saver(Path(path))
+    return Player(find_player("--save reply.wav")) if path is None else Saver(Path(path))
+
+
+def find_player(way_out: str) -> list[str]:
+    """Return the command line of a player; where there is none, Trouble names the option that keeps the reply."""
     command = _find(PLAYERS)
     if command is None:
-        raise Trouble(f"no player here ({', '.join(PLAYERS)}): install one, or keep the reply with --save reply.wav", 2)
-    return Player(command)
+        raise Trouble(f"no player here ({', '.join(PLAYERS)}): install one, or keep the reply with {way_out}", 2)
+    return command

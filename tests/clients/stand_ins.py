@@ -61,6 +61,8 @@ def install(folder: Path, **programs: str) -> Path:
 class Device:
     """A device that runs talk.py: its files, its commands (a loudspeaker) and its environment."""
 
+    program = TALK
+
     def __init__(self, folder: Path, url: str, **environ: str) -> None:
         self.folder = folder
         self.played = folder / "played"
@@ -76,9 +78,9 @@ class Device:
         (folder / "question.wav").write_bytes(speech_wav(215, seconds=1.0))
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start talk.py in the device's folder."""
+        """Start the program in the device's folder."""
         return subprocess.Popen(
-            [sys.executable, str(TALK), *arguments],
+            [sys.executable, str(self.program), *arguments],
             **{
                 "cwd": self.folder,
                 "env": self.environ,
@@ -91,7 +93,7 @@ class Device:
         )
 
     def talk(self, *arguments: str, **options: Any) -> tuple[int, str, str]:
-        """Run talk.py; return its exit status, what it told and its errors."""
+        """Run the program; return its exit status, what it told and its errors."""
         with self.start(*arguments, **options) as process:
             told, errors = process.communicate(timeout=60)
             return process.returncode, told, errors
