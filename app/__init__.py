@@ -19,7 +19,7 @@ def create_app(config: Config | None = None) -> Flask:
     from flask import Flask
 
     from app.config import load_config
-    from app.dialects import events, http
+    from app.dialects import events, heartbeats, http
     from app.service import build_service
     from app.web import access, errors, pages
 
@@ -31,6 +31,6 @@ def create_app(config: Config | None = None) -> Flask:
     flask_app.extensions["earshot.limiter"] = limiter
     access.install(flask_app, service.config.server, limiter)
     errors.install(flask_app)
-    for blueprint in (http.blueprint, events.blueprint, pages.blueprint):
+    for blueprint in (http.blueprint, events.blueprint, heartbeats.blueprint, pages.blueprint):
         flask_app.register_blueprint(blueprint)
     return flask_app

@@ -24,6 +24,7 @@ class Metrics:
             "earshot_first_speech_seconds", "From the end of the utterance to the first spoken audio", [], registry
         )
         self.sessions = Gauge("earshot_sessions", "Sessions that are kept", registry=registry)
+        self.devices_online = Gauge("earshot_devices_online", "Devices that were heard of lately", registry=registry)
         self.open_turns = Gauge("earshot_open_turns", "Turns that have not ended", registry=registry)
 
 

@@ -18,6 +18,7 @@ from app.config import STAGES, Config
 from app.conversation.ears import Ears
 from app.conversation.preferences import Choices
 from app.conversation.sessions import Sessions
+from app.devices import Devices
 from app.fallback import BackendChoice, Limits
 from app.metrics import Metrics
 from app.pipeline.pipeline import Pipeline, StageSpec
@@ -44,6 +45,7 @@ class Service:
     pipeline: Pipeline
     sessions: Sessions
     ears: Ears
+    devices: Devices
     waiting_places: threading.Semaphore
     "Requests that may wait at once; the other threads are kept for requests that bring work."
 
@@ -68,10 +70,11 @@ def build_service(config: Config) -> Service:
     prompt = config.llm.system_prompt
     sessions = Sessions(pipeline, metrics, config.server, config.session, prompt, choices=choices)
     ears = Ears(lambda: load_detector(config.listening.vad))
+    devices = Devices()
+    metrics.devices_online.set_function(devices.n_online)
     threads = config.server.threads
-    return Service(
-        config, metrics, pipeline, sessions, ears, threading.Semaphore(max(1, threads - max(4, threads // 8)))
-    )
+    places = threading.Semaphore(max(1, threads - max(4, threads // 8)))
+    return Service(config, metrics, pipeline, sessions, ears, devices, places)
 
 
 def build_stages(config: Config) -> dict[str, StageSpec]:

@@ -30,7 +30,7 @@ FLOORS = (
     ("app.stage",),
     ("app.fallback", "app.backends", "app.fake", "app.openai_api"),
     ("app.intents",),
-    ("app.messages", "app.metrics"),
+    ("app.messages", "app.metrics", "app.devices"),
     ("app.audio", "app.config", "app.config_characters", "app.config_sections", "app.config_source"),
     ("app.legacy_config", "app.settings"),
     ("app.errors",),

@@ -65,9 +65,12 @@ def identify(server: ServerConfig, address: str, authorization: str, token_in_qu
     return found
 
 
-def session_name() -> str:
-    """Return the name of the session that the current request is about."""
-    return name_session(g.caller, request.args.get("session") or request.headers.get("X-Session-Id") or "")
+def session_name(otherwise: str = "") -> str:
+    """Return the name of the session that the current request is about.
+
+    otherwise: the name that the device gave in another place than the query and the header.
+    """
+    return name_session(g.caller, request.args.get("session") or request.headers.get("X-Session-Id") or otherwise)
 
 
 def name_session(caller: Caller, asked: str) -> str:

@@ -1,0 +1,79 @@
+"""Runs the device's program with files in place of microphone and speaker, under MicroPython or Python.
+
+Arguments: URL TOKEN SESSION QUESTION ANSWER PRESSES STEPS.  The question is PCM16, said anew at each press of the button;
+what is played goes to the answer.  The first of the PRESSES comes at the start, each other one while something is played.
+The program ends after STEPS steps of the device.
+"""
+
+import sys
+import time
+
+if not hasattr(time, "ticks_ms"):
+    # What MicroPython's clock has and Python's has not.
+    time.ticks_ms = lambda: int(time.monotonic() * 1000)  # type: ignore[attr-defined]
+    time.ticks_diff = lambda later, earlier: later - earlier  # type: ignore[attr-defined]
+    time.sleep_ms = lambda ms: time.sleep(ms / 1000)  # type: ignore[attr-defined]
+
+from connection import Connection
+from device import Device
+
+
+class FileBoard:
+    """A button that is held as long as the question lasts, and sound out of and into files."""
+
+    def __init__(self, question, answer, n_presses):  # type: ignore[no-untyped-def]
+        self._question = question
+        self._answer = answer
+        self._n_presses = n_presses
+        self._file = None
+        self._is_held = False
+        self._press()
+
+    def _press(self):  # type: ignore[no-untyped-def]
+        if self._n_presses:
+            self._n_presses -= 1
+            self._is_held = True
+
+    def is_pressed(self):  # type: ignore[no-untyped-def]
+        return self._is_held
+
+    def start_recording(self):  # type: ignore[no-untyped-def]
+        self._file = open(self._question, "rb")
+
+    def record_into(self, buffer):  # type: ignore[no-untyped-def]
+        n_read = self._file.readinto(buffer)
+        if n_read < len(buffer):
+            self._is_held = False
+        return n_read
+
+    def stop_recording(self):  # type: ignore[no-untyped-def]
+        self._is_held = False
+        self._file.close()
+
+    def start_playing(self):  # type: ignore[no-untyped-def]
+        print("speaker on")
+
+    def play(self, buffer):  # type: ignore[no-untyped-def]
+        with open(self._answer, "ab") as file:
+            file.write(buffer)
+        self._press()
+
+    def stop_playing(self):  # type: ignore[no-untyped-def]
+        print("speaker off")
+
+
+class Network:
+    """A network that is there."""
+
+    def bring_up(self):  # type: ignore[no-untyped-def]
+        print("network asked for")
+
+
+def main() -> None:
+    url, token, session, question, answer, presses, steps = sys.argv[1:]
+    device = Device(Connection(url, token, session), FileBoard(question, answer, int(presses)), Network(), 30)
+    for _ in range(int(steps)):
+        device.step()
+
+
+main()
