@@ -103,7 +103,7 @@ FAILED_A = end("a", "failed", "backend-timeout")
 CANCELLED_A = end("a", "cancelled", "new-utterance")
 ANALYSIS = msg("analysis", turn_id="a", analyser="prosody", scores={"pitch_hz": 201.5, "pace": None})
 WRONG = msg("error", code="bad-settings", message="no such voice")
-COUGH = [*speech("b", ""), end("b")]
+COUGH = [*speech("b", ""), {**end("b"), "heard": "", "spoken": ""}]
 HALF_A = [*words("a", "m", 0, 1), begin("a", "m"), *sound("m", (0, 0), (0, 1))]
 
 GOOD: dict[str, Script] = {
