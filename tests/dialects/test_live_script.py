@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from app.config import ListeningConfig
 from app.conversation.events import AnalysisReady, SpeechStarted
 from app.conversation.player import LIVE_RATE_HZ, Player, TurnOver
 from app.conversation.turns import Turn
+from app.dialects.live_requests import own_settings
 from app.dialects.live_script import LiveScript
 from app.messages import Prompt, Sentence, SpeechChunk, StageDone, Utterance
 from tests.conversation.desk import Desk, make_desk
@@ -32,7 +34,7 @@ class Client:
                 "type": "session",
                 "session_id": session.id,
                 "sample_rate": LIVE_RATE_HZ,
-                "listening": {},
+                "listening": own_settings(ListeningConfig()),
                 "characters": [],
                 "models": [],
                 "voices": [],
@@ -171,9 +173,7 @@ def test_two_characters(client: Client) -> None:
     client.desk.session.say_text("hello")
     job = client.desk.stages.last(Prompt)
     before = len(client.desk.stages.jobs)
-    sentences = [
-        Sentence(job.header, i, text, character=c) for i, (text, c) in enumerate([("Hi.", "Ada"), ("Ho.", "Max")])
-    ]
+    sentences = [Sentence(job.header, i, f"I am {name}.", character=name) for i, name in enumerate(("Ada", "Max"))]
     client.desk.stages.give(job, *sentences, StageDone(job.header, "llm"))
     for spoken in client.desk.stages.jobs[before:]:
         client.speak(spoken.message, 0.2)  # type: ignore[arg-type]
