@@ -108,11 +108,16 @@ class BackendChain:
         for loaded in self._loaded:
             yield loaded.name, loaded.backend
 
-    def run(self, job: Work, call: Callable[[Any, Callable[[Iterable[T]], Iterator[T]]], Iterable[T]]) -> Iterator[T]:
+    def run(
+        self,
+        job: Work,
+        call: Callable[[Any, Callable[[Iterable[T]], Iterator[T]]], Iterable[T]],
+        binds: Callable[[T], bool] = lambda item: True,
+    ) -> Iterator[T]:
         """Yield the items of the first backend that gives any.
 
         call(backend, watched): makes the items, with the backend's iterator in `watched`, which keeps the time limits.
-        After the first item has left, an error is final: what was given cannot be taken back.
+        After the first item that `binds` has left, an error is final: what was given cannot be taken back.
         """
         failure: BackendError = BackendUnavailable(f"no {self.stage} backend is loaded")
         give_up_at_s = self.clock() + self.limits.total_timeout_s
@@ -124,7 +129,7 @@ class BackendChain:
                 given = False
                 try:
                     for item in call(loaded.backend, lambda items: self.watched(items, job, give_up_at_s)):
-                        given = True
+                        given = given or binds(item)
                         yield item
                     return
                 except BackendError as error:

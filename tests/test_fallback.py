@@ -138,6 +138,13 @@ def test_what_was_given_cannot_be_taken_back() -> None:
     assert second.n_calls == 0
 
 
+def test_what_binds_nobody_is_followed_by_another_try() -> None:
+    """An item that may still change lets a failing backend be asked again, and the next one after it."""
+    made = chain(Script([["may change", BackendUnavailable("down")]]), Script([["final"]]), retries=1, retry_wait_s=0.0)
+    items = made.run(Work(), lambda backend, watched: watched(backend.items()), binds=lambda item: item == "final")
+    assert list(items) == ["may change", "may change", "final"]
+
+
 def test_the_last_error_is_told() -> None:
     """When every backend fails the caller hears of the last one."""
     with pytest.raises(BackendRejected, match="second"):
