@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from app.audio.pcm import SPEECH_RATE_HZ
+from app.audio.pcm import BYTES_PER_SAMPLE, SPEECH_RATE_HZ, duration_s
 from app.errors import BackendUnavailable
 from app.intents.grammar import Grammar, load_grammar
 from app.settings import Count, Range, SecondsOrZero
 from app.stt.backend import Hypothesis
+from app.stt.decoder_time import ArrivalPace, DecoderTime
 from app.stt.language_model import trigram_arpa
-from app.stt.speech_pieces import WINDOW_S, cut_speech
+from app.stt.speech_pieces import WINDOW_S, follow_speech
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder
@@ -58,6 +59,8 @@ class PocketsphinxStt:
         "How far the general model's text may be from that of a short command: edits per letter, 0 to 1."
         min_speech_s: SecondsOrZero = 0.18
         "Less voice than that is a noise, in seconds."
+        partial_s: SecondsOrZero = 0.45
+        "While somebody speaks, commands are looked for after so much more speech, in seconds; 0 for only at the end."
         language_weight: Annotated[float, Range(1, 20)] = 6.0
         "How much the general model trusts likely words over sounds."
         beam: Annotated[float, Range(1e-80, 1e-20)] = 1e-48
@@ -65,9 +68,11 @@ class PocketsphinxStt:
         max_paths: Count = 5000
         "How many paths the general model follows at once; it bounds the time that noise takes."
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
-        self._lock = threading.Lock()
+        self._clock = clock
+        self._decoder_time = DecoderTime(clock)
+        self._beginnings: frozenset[str] = frozenset()
         self._grammar: Grammar | None = None
         self._commands: Decoder | None = None
         self._dictation: Decoder | None = None
@@ -89,6 +94,7 @@ class PocketsphinxStt:
             min(max(_SENTENCES_PER_TEMPLATE, n_names), _MAX_SENTENCES_PER_TEMPLATE)
         )
         self._commands = load_command_decoder(sentences)
+        self._beginnings = beginnings_of(sentences, config.sure_words)
         self._warn_of_unknown_words()
         self._dictation = Decoder(
             loglevel="FATAL",
@@ -100,7 +106,8 @@ class PocketsphinxStt:
         )
 
     def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
-        """Yield what was said: after each piece of a long utterance what is known so far, at last the whole.
+        """Yield what was said: of a command its words while it is spoken, after each piece of a long utterance what is
+        known so far, at last the whole.
 
         The text is in lower case, without punctuation, numbers as words.
         """
@@ -108,13 +115,19 @@ class PocketsphinxStt:
             raise BackendUnavailable("pocketsphinx is not loaded; call load() before transcribe()")
         from pocketsphinx import Vad
 
+        config = self._config
         is_voiced = Vad(Vad.MEDIUM_STRICT, SPEECH_RATE_HZ, WINDOW_S).is_speech
+        pace = ArrivalPace(self._clock, BYTES_PER_SAMPLE * SPEECH_RATE_HZ)
         texts: list[str] = []
-        for piece in cut_speech(chunks, is_voiced, self._config.min_speech_s):
+        for piece in follow_speech(pace.count(chunks), is_voiced, config.min_speech_s, config.partial_s):
+            if not piece.is_over:
+                if pace.is_live() and (glimpsed := self._glimpse(piece.pcm16)) is not None:
+                    yield Hypothesis(" ".join([*texts, glimpsed]).strip(), is_final=False, language="en")
+                continue
             if texts:
                 yield Hypothesis(" ".join(texts), is_final=False, language="en")
-            with self._lock:
-                text = self._recognise(piece)
+            with self._decoder_time.whole():
+                text = self._recognise(piece.pcm16)
             if text:
                 texts.append(text)
         text = " ".join(texts)
@@ -133,6 +146,17 @@ class PocketsphinxStt:
                 ", ".join(unknown),
             )
 
+    def _glimpse(self, pcm16: bytes) -> str | None:
+        """Return the command that begins like this, empty for none, None when there is no time to listen.
+
+        What was said may still be no command at all, and the decoder of commands hears nothing else.  It is believed
+        when the whole of what it hears is how a command begins: other speech seldom comes out like this twice.
+        """
+        text = self._decoder_time.glimpse(
+            duration_s(pcm16, SPEECH_RATE_HZ), lambda: decode_whole(self._commands, pcm16)
+        )
+        return text if text is None or text in self._beginnings else ""
+
     def _recognise(self, pcm16: bytes) -> str:
         assert self._grammar is not None
         command = decode_whole(self._commands, pcm16)
@@ -144,6 +168,12 @@ class PocketsphinxStt:
         """Decode what the decoder of commands has decoded just now."""
         assert self._commands is not None
         return decode_in_blocks(self._dictation, pcm16, self._commands.get_cmn())
+
+
+def beginnings_of(sentences: Iterable[str], min_words: int) -> frozenset[str]:
+    """Return with what, of so many words and more, the sentences begin."""
+    split = {tuple(sentence.split()) for sentence in sentences}
+    return frozenset(" ".join(words[:n]) for words in split for n in range(min_words, len(words) + 1))
 
 
 def choose_text(command: str, dictate: Callable[[], str], config: PocketsphinxStt.Config) -> str:
