@@ -53,7 +53,6 @@ class _Piece:
             self.n_voiced += 1
         elif self.first_voiced is None:
             del self.windows[:-_MARGIN]
-            self.looked_at = len(self.windows)
 
     def is_over(self) -> bool:
         if self.first_voiced is None:
@@ -61,9 +60,10 @@ class _Piece:
         n_windows = len(self.windows) - self.first_voiced
         return n_windows >= _LONGEST or (n_windows >= _LONG and len(self.windows) - 1 - self.last_voiced >= _PAUSE)
 
-    def is_due(self, every: float) -> bool:
+    def is_due(self, every: float, min_voiced: float) -> bool:
         """Say whether there is new voice in enough new windows for another look."""
-        return len(self.windows) - self.looked_at >= every and self.last_voiced >= self.looked_at
+        has_new_voice = self.n_voiced >= min_voiced and self.last_voiced >= self.looked_at
+        return has_new_voice and len(self.windows) - self.looked_at >= every
 
     def speech(self, min_voiced: float) -> Iterator[bytes]:
         """Yield the speech with its margins, when it is speech."""
@@ -104,7 +104,7 @@ def follow_speech(
         if piece.is_over():
             yield from (SpeechPiece(pcm16, is_over=True) for pcm16 in piece.speech(min_voiced))
             piece = piece.successor()
-        elif every and piece.is_due(every):
+        elif every and piece.is_due(every, max(1.0, min_voiced)):
             yield from (SpeechPiece(pcm16, is_over=False) for pcm16 in piece.speech(min_voiced))
     yield from (SpeechPiece(pcm16, is_over=True) for pcm16 in piece.speech(min_voiced))
 
