@@ -166,6 +166,8 @@ class SttConfig(StageConfig):
 
     backends: tuple[str, ...] = ("pocketsphinx",)
     "Names of recognisers, the preferred one first; the next is tried when one fails."
+    concurrency: Count = 16
+    "Utterances that one worker has at once: people who speak hold a place while they speak, though it only listens."
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class FakeStt:
         text: str = "utterance {first}"
         "The transcript; {first} is the first sample that is not zero, {seconds} the whole seconds of speech."
         partials: bool = False
-        "Give a partial hypothesis for each chunk."
+        "Give a partial hypothesis for each chunk: the words so far, one more for each 0.1 s of speech."
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -34,15 +34,21 @@ class FakeStt:
         for chunk in chunks:
             speech += chunk
             if self._config.partials:
-                yield Hypothesis(f"{duration_s(bytes(speech), SPEECH_RATE_HZ):.1f} s", is_final=False)
+                n_words = 1 + int(10 * duration_s(bytes(speech), SPEECH_RATE_HZ))
+                yield Hypothesis(" ".join(self._text(speech).split()[:n_words]), is_final=False)
         self._config.pause()
-        first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
-        if first is None:
+        text = self._text(speech)
+        if not text:
             yield Hypothesis("", is_final=True)
             return
-        text = self._config.text.format(first=first, seconds=int(duration_s(bytes(speech), SPEECH_RATE_HZ)))
         self._config.fail_if_told(text)
         yield Hypothesis(text, is_final=True, language="en")
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def _text(self, speech: bytearray) -> str:
+        """Return what all of this speech says; nothing for silence."""
+        first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
+        seconds = int(duration_s(bytes(speech), SPEECH_RATE_HZ))
+        return "" if first is None else self._config.text.format(first=first, seconds=seconds)
