@@ -96,8 +96,7 @@ class LiveStandIn:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         app = web.Application()
-        app.router.add_get("/", lambda _: web.FileResponse(STATIC / "index.html"))
-        app.router.add_get("/status", lambda _: web.FileResponse(STATIC / "status.html"))
+        app.router.add_get("/", self._index)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/ws", self._converse)
         app.router.add_static("/static", STATIC)
@@ -112,6 +111,9 @@ class LiveStandIn:
             await connection.socket.close(code=1012)
         self.connections.clear()
         await runner.cleanup()
+
+    async def _index(self, _: web.Request) -> web.FileResponse:
+        return web.FileResponse(STATIC / "index.html")
 
     async def _ready(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ready"}, status=self.script.refuses or 200)

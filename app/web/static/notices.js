@@ -26,6 +26,8 @@ const SERVICE = {
   "rate-limited": "That was too much at once. Wait a moment.",
 };
 
+const CROSS = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="m6 6 12 12M18 6 6 18"/></svg>';
+
 /** The bars above the talk button: one for each thing that can be wrong, gone when it is right again. */
 export class Notices {
   #box;
@@ -69,8 +71,9 @@ export class Notices {
   #closer(about) {
     const button = document.createElement("button");
     button.type = "button";
-    button.className = "plain";
-    button.textContent = "Close";
+    button.className = "round";
+    button.setAttribute("aria-label", "Close this notice");
+    button.innerHTML = CROSS;
     button.addEventListener("click", () => this.clear(about));
     return button;
   }

@@ -9,6 +9,7 @@ export class Player extends EventTarget {
   #resampler = null;
   #waiting = []; // until the context is there
   #node = null;
+  #preparing = null;
   isSounding = false;
 
   constructor(audio) {
@@ -44,10 +45,16 @@ export class Player extends EventTarget {
     this.#becomeSilent();
   }
 
-  async #add(resample, tag) {
+  /** Make what plays; the first sound does it too. */
+  prepare() {
+    this.#preparing ??= this.#makeNode();
+    return this.#preparing;
+  }
+
+  #add(resample, tag) {
     if (!this.#node) {
       this.#waiting.push({resample, tag});
-      if (this.#waiting.length === 1) await this.#makeNode();
+      this.prepare();
       return;
     }
     this.#resampler ??= new Resampler(this.#rateHz, this.#audio.context.sampleRate);

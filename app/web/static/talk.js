@@ -41,7 +41,8 @@ class TalkPage {
   #hearing = null; // turn_id of the utterance in progress
   #open = new Set(); // turns that wait for their answer's end
   #silenced = new Set(); // turns whose sound is not wanted any more
-  #stoppedAt = new Map(); // when the utterance of a turn ended
+  #stoppedAt = new Map(); // when the utterance of a turn ended, or its text was sent
+  #typedAt = null;
   #answeredMs = new Map();
   #lingerTimer = 0;
   #wakeLock = null;
@@ -165,6 +166,7 @@ class TalkPage {
     if (!this.live.send("user_message", {text})) return false;
     this.#silence();
     this.transcript.addTyped(text);
+    this.#typedAt = performance.now();
     return true;
   }
 
@@ -282,6 +284,7 @@ class TalkPage {
     });
     on("text_stream_start", (message) => {
       this.#open.add(message.turn_id);
+      this.#measureTyped(message.turn_id);
       this.notices.clear("service");
       this.transcript.startMessage(message.message_id, message.turn_id, message.character_name);
     });
@@ -291,6 +294,13 @@ class TalkPage {
     on("interrupted", () => this.#drop());
     on("analysis", ({turn_id: turnId, analyser, scores}) => this.transcript.addAnalysis(turnId, analyser, scores));
     on("turn_complete", (turn) => this.#endTurn(turn));
+  }
+
+  /** A turn that was not spoken is the one that was typed last. */
+  #measureTyped(turnId) {
+    if (this.#stoppedAt.has(turnId) || this.#typedAt === null) return;
+    this.#stoppedAt.set(turnId, this.#typedAt);
+    this.#typedAt = null;
   }
 
   #endTurn(turn) {
