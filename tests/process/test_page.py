@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import tempfile
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,30 +80,34 @@ def page_url(live: LiveStandIn) -> str:
     return f"{live.url}/"
 
 
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    """Run what drives browsers."""
+    with playwright.sync_playwright() as running:
+        yield running
+
+
 @pytest.fixture
-def open_page(page_url: str) -> Iterator[OpenPage]:
+def open_page(driver: Any, page_url: str) -> Iterator[OpenPage]:
     """Give a function that opens the page in a browser of its own; afterwards no script of it may have failed."""
     failures: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, playwright.sync_playwright() as driver:
-        contexts: list[Any] = []
+    browsers: list[Any] = []
 
-        def open_one(microphone: Path | None = None, flags: tuple[str, ...] = FAKE_MICROPHONE, **settings: Any) -> Any:
-            file = (f"--use-file-for-fake-audio-capture={microphone}%noloop",) if microphone else ()
-            context = driver.chromium.launch_persistent_context(
-                folder, executable_path=CHROMIUM, headless=True, args=[*FLAGS, *flags, *file]
-            )
-            contexts.append(context)
-            kept = json.dumps({**UNPROCESSED, **settings})
-            context.add_init_script(f"localStorage.setItem('earshot.settings', {json.dumps(kept)})")
-            page = context.new_page()
-            page.set_default_timeout(15_000)
-            page.on("pageerror", lambda error: failures.append(str(error)))
-            page.goto(page_url)
-            return page
+    def open_one(microphone: Path | None = None, flags: tuple[str, ...] = FAKE_MICROPHONE, **settings: Any) -> Any:
+        file = (f"--use-file-for-fake-audio-capture={microphone}%noloop",) if microphone else ()
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags, *file])
+        browsers.append(browser)
+        page = browser.new_page()
+        kept = json.dumps({**UNPROCESSED, **settings})
+        page.add_init_script(f"localStorage.setItem('earshot.settings', {json.dumps(kept)})")
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(page_url)
+        return page
 
-        yield open_one
-        for context in contexts:
-            context.close()
+    yield open_one
+    for browser in browsers:
+        browser.close()
     assert failures == []
 
 
@@ -329,13 +332,14 @@ def test_what_the_browser_keeps_reaches_the_service(open_page: OpenPage, live: L
 # ---- when something is wrong -----------------------------------------------------------------------------------------
 
 
-def test_a_refused_microphone_is_explained(open_page: OpenPage) -> None:
+def test_a_refused_microphone_is_explained(open_page: OpenPage, live: LiveStandIn) -> None:
     """Without the permission the page says what to do, and does not pretend to listen."""
     page = open_page(flags=("--use-fake-device-for-media-stream", "--deny-permission-prompts"))
     page.click("#talk")
     page.wait_for_selector(".notice >> text=may not use the microphone")
     wait_for_phase(page, "idle")
     assert page.get_attribute("#talk", "aria-pressed") == "false"
+    assert live.received[-1] == {"type": "stop_listening"}
 
 
 def test_a_missing_microphone_is_explained(open_page: OpenPage) -> None:
@@ -349,13 +353,24 @@ def test_a_missing_microphone_is_explained(open_page: OpenPage) -> None:
 
 
 def test_an_insecure_page_says_what_to_do(open_page: OpenPage, page_url: str) -> None:
-    """Over plain HTTP from another machine the page names the way to https, and typing still works."""
+    """Over plain HTTP from another machine the page names the way to https, and typed messages are still answered."""
     page = open_page(flags=(*FAKE_MICROPHONE, "--host-resolver-rules=MAP earshot.test 127.0.0.1"))
     page.goto(page_url.replace("127.0.0.1", "earshot.test"))
     page.wait_for_selector(".notice >> text=scripts/run --lan --tls")
     wait_until_connected(page)
     type_message(page, "What time is it?")
-    page.wait_for_selector(".reply")
+    wait_for_phase(page, "speaking")
+    page.wait_for_function("""() => {
+      const {audio, player} = earshot;
+      globalThis.meter ??= audio.context.createAnalyser();
+      player.output.connect(meter);
+      const samples = new Float32Array(meter.fftSize);
+      meter.getFloatTimeDomainData(samples);
+      return Math.max(...samples) > 0.1;
+    }""")
+    page.click("#stop")
+    page.wait_for_selector(".unheard")
+    assert not page.evaluate("earshot.player.isSounding")
 
 
 def test_the_page_comes_back_after_a_restart(open_page: OpenPage, live: LiveStandIn) -> None:
@@ -364,8 +379,9 @@ def test_the_page_comes_back_after_a_restart(open_page: OpenPage, live: LiveStan
     wait_until_connected(page)
     page.click("#talk")
     wait_for_phase(page, "listening")
-    live.restart()
-    page.wait_for_function("() => earshot.live.state !== 'open' || document.querySelector('.about-connection')")
+    live.stop()
+    page.wait_for_selector(".notice >> text=cannot be reached")
+    live.start()
     wait_until_connected(page)
     page.wait_for_selector(".about-connection", state="detached")
     type_message(page, "Are you there?")

@@ -171,7 +171,7 @@ def test_the_token_for_the_lan_is_made_once(installed: Path, taken_port: int) ->
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_the_certificate_is_made_once(installed: Path, taken_port: int) -> None:
-    """The certificate of --tls names this machine and is kept until it has to name more; its key is the owner's alone."""
+    """The certificate of --tls names this machine and is kept until it must name more; its key is the owner's."""
     kept = installed / "var" / "tls"
     certificates = []
     for arguments in [("--tls",), ("--tls",), ("--lan", "--tls"), ("--tls",)]:

@@ -49,7 +49,7 @@ def reply_pcm16(n_sentences: int, sentence_s: float) -> bytes:
 
 
 class LiveStandIn:
-    """Runs while the `with` block does; `restart` is what a new start of the service looks like to a page."""
+    """Runs while the `with` block does; `stop` and `start` are what a restart of the service looks like to a page."""
 
     def __init__(self, script: Script | None = None, port: int = 0) -> None:
         self.script = script or Script()
@@ -59,27 +59,34 @@ class LiveStandIn:
         self.heard_pcm16 = bytearray()
         self.reply_pcm16 = reply_pcm16(len(self.script.sentences), self.script.sentence_s)
         self.connections: list[Conversation] = []
+        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> LiveStandIn:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, on the same port as before."""
         self._is_ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="live-stand-in", daemon=True)
         self._thread.start()
         assert self._is_ready.wait(10), "the stand-in did not start"
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Break all connections and listen no more."""
+        if self._thread is None:
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
         assert not self._thread.is_alive(), "the stand-in did not stop"
-
-    def restart(self) -> None:
-        """Break all connections and listen on the same port again."""
-        self.__exit__()
-        self.__enter__()
+        self._thread = None
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Send a message to the newest connection."""

@@ -2,14 +2,9 @@
 
 const GESTURES = ["pointerdown", "pointerup", "touchend", "keydown", "click"];
 
-export class Audio {
+export class AudioOutlet {
   #ready = null;
   context = null;
-
-  /** Whether the browser can process sound here; pages that came over plain HTTP from another machine cannot. */
-  static get isPossible() {
-    return typeof AudioWorkletNode !== "undefined" && window.isSecureContext;
-  }
 
   get isRunning() {
     return this.context?.state === "running";
@@ -21,16 +16,16 @@ export class Audio {
   }
 
   start() {
-    if (!Audio.isPossible || this.isRunning) return;
+    if (this.isRunning) return;
     this.whenReady();
     this.context.resume().catch(() => {}); // refused until the next gesture
   }
 
-  /** Make the context, at the device's own rate, and load what runs in the audio thread. */
+  /** Make the context, at the device's own rate, and load what runs in the audio thread, which secure pages have. */
   whenReady() {
     if (!this.#ready) {
       this.context = new AudioContext({latencyHint: "interactive"});
-      const load = (name) => this.context.audioWorklet.addModule(new URL(name, import.meta.url));
+      const load = (name) => this.context.audioWorklet?.addModule(new URL(name, import.meta.url));
       this.#ready = Promise.all([load("./capture-worklet.js"), load("./player-worklet.js")]);
     }
     return this.#ready;

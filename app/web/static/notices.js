@@ -3,7 +3,7 @@
 const MICROPHONE = {
   insecure:
     "The browser gives the microphone only to pages that come over https, or from this very machine. Start the service with " +
-    "“scripts/run --lan --tls” and open the https address that it shows. Until then you can type; the answer is shown.",
+    "“scripts/run --lan --tls” and open the https address that it shows. Until then you can type.",
   denied:
     "This page may not use the microphone. Allow it in the browser's settings for this page (the sign beside the address), " +
     "then press the button again. You can also type.",

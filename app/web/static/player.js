@@ -1,5 +1,6 @@
 // The voice: chunks of PCM16 are played one behind the other; tells which sentence is sounding.
 
+import {BufferVoice} from "./buffer-voice.js";
 import {Resampler} from "./resampler.js";
 
 /** Tells of `sentence` (what was given with the sound that now begins) and of `silent`. */
@@ -9,7 +10,9 @@ export class Player extends EventTarget {
   #resampler = null;
   #waiting = []; // until the context is there
   #node = null;
+  #port = null;
   #preparing = null;
+  #tag = null; // of the sentence that is sounding
   isSounding = false;
 
   constructor(audio) {
@@ -41,7 +44,7 @@ export class Player extends EventTarget {
   drop() {
     this.#waiting = [];
     this.#resampler?.reset();
-    this.#node?.port.postMessage("drop");
+    this.#port?.postMessage("drop");
     this.#becomeSilent();
   }
 
@@ -59,19 +62,28 @@ export class Player extends EventTarget {
     }
     this.#resampler ??= new Resampler(this.#rateHz, this.#audio.context.sampleRate);
     const samples = resample(this.#resampler);
-    if (samples.length) this.#node.port.postMessage({samples, tag}, [samples.buffer]);
+    if (samples.length) this.#port.postMessage({samples, tag});
   }
 
   async #makeNode() {
     await this.#audio.whenReady();
-    this.#node = new AudioWorkletNode(this.#audio.context, "player", {numberOfInputs: 0, outputChannelCount: [1]});
-    this.#node.port.onmessage = ({data}) => (data.silent ? this.#becomeSilent() : this.#tell(data.tag));
-    this.#node.connect(this.#audio.context.destination);
+    const {context} = this.#audio;
+    if (context.audioWorklet) {
+      this.#node = new AudioWorkletNode(context, "player", {numberOfInputs: 0, outputChannelCount: [1]});
+      this.#port = this.#node.port;
+    } else {
+      this.#port = new BufferVoice(context);
+      this.#node = this.#port.node;
+    }
+    this.#port.onmessage = ({data}) => (data.silent ? this.#becomeSilent() : this.#tell(data.tag));
+    this.#node.connect(context.destination);
     for (const {resample, tag} of this.#waiting.splice(0)) this.#add(resample, tag);
   }
 
   #tell(tag) {
+    if (this.isSounding && tag === this.#tag) return;
     this.isSounding = true;
+    this.#tag = tag;
     this.dispatchEvent(new CustomEvent("sentence", {detail: tag}));
   }
 

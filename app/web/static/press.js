@@ -20,7 +20,7 @@ export class PressButton {
     button.addEventListener("click", (event) => event.detail === 0 && !this.#isPressed && this.#tap());
     button.addEventListener("contextmenu", (event) => event.preventDefault());
     document.addEventListener("keydown", (event) => this.#keyDown(event));
-    document.addEventListener("keyup", (event) => event.code === "Space" && this.#up());
+    document.addEventListener("keyup", (event) => this.#keyUp(event));
     window.addEventListener("blur", () => this.#up());
   }
 
@@ -35,6 +35,12 @@ export class PressButton {
     if (event.code !== "Space" || isElsewhere || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault(); // the button's own click, and scrolling
     if (!event.repeat) this.#down();
+  }
+
+  #keyUp(event) {
+    if (event.code !== "Space" || !this.#isPressed) return;
+    event.preventDefault(); // Firefox clicks now
+    this.#up();
   }
 
   #down() {

@@ -1,6 +1,6 @@
 // The page at /: puts microphone, connection, voice and transcript together.
 
-import {Audio} from "./audio.js";
+import {AudioOutlet} from "./audio.js";
 import {LiveConnection} from "./live.js";
 import {isMicrophoneAllowedHere, Microphone} from "./microphone.js";
 import {Notices} from "./notices.js";
@@ -12,6 +12,7 @@ import {Transcript} from "./transcript.js";
 const SPEECH_RATE_HZ = 16000;
 const LINGER_MS = 10000; // the next push finds the microphone open; then the browser's sign goes out
 const MOST_HELD_FRAMES = 100; // 3 s, while it is not known yet whether the press is a tap
+const SHORT_BREAK_MS = 1500;
 const QUIETEST_DBFS = -60;
 const HINTS = {
   idle: "Tap to talk, or hold while you speak",
@@ -26,7 +27,7 @@ const INTERRUPTIBLE_HINT = "Answering. Just speak to interrupt";
 const find = (id) => document.getElementById(id);
 
 class TalkPage {
-  audio = new Audio();
+  audio = new AudioOutlet();
   live = new LiveConnection();
   player = new Player(this.audio);
   microphone = new Microphone();
@@ -45,6 +46,7 @@ class TalkPage {
   #typedAt = null;
   #answeredMs = new Map();
   #lingerTimer = 0;
+  #awayTimer = 0;
   #wakeLock = null;
 
   start() {
@@ -112,6 +114,7 @@ class TalkPage {
       await this.microphone.open(this.audio, this.settings.processing);
       this.notices.clear("microphone");
     } catch (error) {
+      if (this.#mode !== "off") this.live.send("stop_listening");
       this.#mode = this.#modeBefore = "off";
       this.notices.showMicrophone(error.code);
     }
@@ -207,7 +210,6 @@ class TalkPage {
 
   #play({meta, pcm16}) {
     if (this.#silenced.has(this.transcript.turnOf(meta.message_id))) return;
-    if (!Audio.isPossible) return;
     if (!this.audio.isRunning) this.notices.show("sound", "Tap anywhere to hear the answer.");
     this.player.play(pcm16, `${meta.sentence_index} ${meta.message_id}`);
   }
@@ -246,13 +248,22 @@ class TalkPage {
       replaced: {label: "Continue here", run: () => this.live.connect()},
       unauthorized: {label: "Open", asks: "Token", run: openWithToken},
     };
-    this.notices.showConnection(state, actions[state]);
+    this.#explainConnection(state, actions[state]);
     if (state === "open") return;
     this.#hearing = null;
     this.#open.clear();
     this.transcript.loseTurns();
     if (state === "replaced" || state === "unauthorized") this.#giveUp();
     this.#showPhase();
+  }
+
+  /** A short break is over before anybody has read about it. */
+  #explainConnection(state, action) {
+    if (state === "waiting") this.#awayTimer ||= setTimeout(() => this.notices.showConnection(state), SHORT_BREAK_MS);
+    if (state === "waiting" || state === "connecting") return;
+    clearTimeout(this.#awayTimer);
+    this.#awayTimer = 0;
+    this.notices.showConnection(state, action);
   }
 
   #giveUp() {
