@@ -29,7 +29,7 @@ class ServerConfig:
     threads: Count = 2048
     "Requests served at once, in threads; each device that waits in GET /audio holds one."
     tokens: dict[str, TokenConfig] = field(default_factory=dict)
-    "Name to token; when there is one, every route but /health wants one."
+    "Name to token; when there is one, every route but /health and the pages wants one."
     open_to_lan: bool = False
     "Whether an address other than the loopback may be used without tokens."
     origins: tuple[str, ...] = ()
