@@ -166,7 +166,10 @@ class TalkPage {
 
   #type(text) {
     if (!text) return false;
-    if (!this.live.send("user_message", {text})) return false;
+    if (!this.live.send("user_message", {text})) {
+      if (this.live.state === "waiting") this.#explainAbsence();
+      return false;
+    }
     this.#silence();
     this.transcript.addTyped(text);
     this.#typedAt = performance.now();
@@ -259,11 +262,15 @@ class TalkPage {
 
   /** A short break is over before anybody has read about it. */
   #explainConnection(state, action) {
-    if (state === "waiting") this.#awayTimer ||= setTimeout(() => this.notices.showConnection(state), SHORT_BREAK_MS);
+    if (state === "waiting") this.#awayTimer ||= setTimeout(() => this.#explainAbsence(), SHORT_BREAK_MS);
     if (state === "waiting" || state === "connecting") return;
     clearTimeout(this.#awayTimer);
     this.#awayTimer = 0;
     this.notices.showConnection(state, action);
+  }
+
+  #explainAbsence() {
+    this.notices.showConnection(this.live.isRefused ? "refused" : "waiting");
   }
 
   #giveUp() {
