@@ -21,6 +21,8 @@ class FakeStt:
         "The transcript; {first} is the first sample that is not zero, {seconds} the whole seconds of speech."
         partials: bool = False
         "Give a partial hypothesis for each chunk."
+        silent_below_s: float = 0.0
+        "A shorter utterance has no words, as a cough, in seconds."
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -33,14 +35,16 @@ class FakeStt:
         speech = bytearray()
         for chunk in chunks:
             speech += chunk
-            if self._config.partials:
-                yield Hypothesis(f"{duration_s(bytes(speech), SPEECH_RATE_HZ):.1f} s", is_final=False)
+            length_s = duration_s(bytes(speech), SPEECH_RATE_HZ)
+            if self._config.partials and length_s >= self._config.silent_below_s:
+                yield Hypothesis(f"{length_s:.1f} s", is_final=False)
         self._config.pause()
+        length_s = duration_s(bytes(speech), SPEECH_RATE_HZ)
         first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
-        if first is None:
+        if first is None or length_s < self._config.silent_below_s:
             yield Hypothesis("", is_final=True)
             return
-        text = self._config.text.format(first=first, seconds=int(duration_s(bytes(speech), SPEECH_RATE_HZ)))
+        text = self._config.text.format(first=first, seconds=int(length_s))
         self._config.fail_if_told(text)
         yield Hypothesis(text, is_final=True, language="en")
 
