@@ -44,6 +44,8 @@ class _Told:
     streams: list[_Stream] = field(default_factory=list)
     by_sentence: dict[int, _Stream] = field(default_factory=dict)
     sounding: _Stream | None = None
+    is_spoken: bool = False
+    "`speech_started` was told."
     is_listened_to: bool = False
     "`speech_started` was told, and `speech_stopped` not yet."
     lacks_transcript: bool = False
@@ -75,13 +77,14 @@ class LiveScript:
             return
         match fact:
             case SpeechStarted():
-                told.is_listened_to = told.lacks_transcript = True
-                yield {"type": "speech_started", "turn_id": turn_id}
+                yield from self._start_listening(turn_id, told)
             case SpeechStopped():
                 yield from self._stop_listening(turn_id, told)
             case PartialTranscript(text=text):
+                yield from self._start_listening(turn_id, told)
                 yield {"type": "stt_update", "turn_id": turn_id, "text": text}
             case FinalTranscript(text=text):
+                yield from self._start_listening(turn_id, told)
                 yield from self._finish_listening(turn_id, told, text)
             case SentenceReady(index=index, text=text, character=character):
                 yield from self._tell_sentence(turn_id, told, index, text, character)
@@ -95,6 +98,12 @@ class LiveScript:
             case TurnCancelled(reason=reason):
                 if not told.is_interrupted:
                     yield {"type": "interrupted", "turn_id": turn_id, "reason": reason}
+
+    def _start_listening(self, turn_id: str, told: _Told) -> Iterator[Message]:
+        """Tell that somebody speaks, once: an upload to the session has words without having been listened to."""
+        if not told.is_spoken:
+            told.is_spoken = told.is_listened_to = told.lacks_transcript = True
+            yield {"type": "speech_started", "turn_id": turn_id}
 
     def _stop_listening(self, turn_id: str, told: _Told) -> Iterator[Message]:
         if told.is_listened_to:
