@@ -6,54 +6,22 @@ import asyncio
 import io
 import wave
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from app.llm.sentences import split_sentences
-from tests.process.live import RATE_HZ, HungUp, LiveClient, in_loop, new_session, silence, speech, talk
-from tests.serving import RunningService, serve, with_fakes
+from tests.process.live import RATE_HZ, LiveClient, in_loop, new_session, silence, talk
+from tests.process.live_service import APOLOGY, LONG, live_config, n_samples, split
+from tests.serving import RunningService, serve
 from tests.sounds import speech_wav
 from tests.speech import read_recording
 
 pytestmark = pytest.mark.process
 
-S_PER_CHARACTER = 0.01
-LIVE_RATE_HZ = 24_000
-COUGH_S = 2.0
-"""The fake recogniser finds no words in an utterance shorter than this."""
-LONG = " ".join(f"This is sentence number {n} of a rather long story." for n in range(1, 9))
-"""Takes four seconds to say."""
-APOLOGY = "Sorry, something went wrong. Please try again."
-
-
-def config(**sections: Any) -> dict[str, Any]:
-    return with_fakes(
-        **{
-            "stt": {"fake": {"text": "I heard {seconds} seconds.", "silent_below_s": COUGH_S}},
-            "llm": {
-                "fake": {"reply": "You said: {heard}", "fail": "error", "fail_on": "break now"},
-                "models": ["small", "big"],
-            },
-            "tts": {"fake": {"s_per_character": S_PER_CHARACTER}, "voices": ["fake/bass"]},
-            **sections,
-        }
-    )
-
-
-def split(text: str) -> list[str]:
-    return list(split_sentences([text]))
-
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[RunningService]:
-    with serve(config()) as running:
+    with serve(live_config()) as running:
         yield running
-
-
-def n_samples(text: str) -> int:
-    """Return how long the fake voice speaks, in samples as a live client gets them."""
-    return round(len(text) * S_PER_CHARACTER * LIVE_RATE_HZ)
 
 
 def check_whole(client: LiveClient, spoken: str) -> None:
@@ -146,7 +114,7 @@ async def test_announcements_and_uploads_are_heard(service: RunningService) -> N
 
 @in_loop
 async def test_the_rest_of_a_reply_is_heard_on_the_next_connection(service: RunningService) -> None:
-    """A connection that breaks in mid-reply loses nothing: the sentence that was cut is heard anew, and all behind it."""
+    """A connection that breaks in mid-reply loses nothing: the sentence that was cut is heard anew."""
     session, sentences = new_session(), split(f"You said: {LONG}")
     async with talk(service, session) as client:
         await client.type(LONG)
