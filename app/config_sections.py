@@ -29,7 +29,7 @@ class ServerConfig:
     threads: Count = 2048
     "Requests served at once, in threads; each device that waits in GET /audio holds one."
     tokens: dict[str, TokenConfig] = field(default_factory=dict)
-    "Name to token; when there is one, every route but /health wants one."
+    "Name to token; when there is one, every route but /health and the pages wants one."
     open_to_lan: bool = False
     "Whether an address other than the loopback may be used without tokens."
     origins: tuple[str, ...] = ()
@@ -166,6 +166,8 @@ class SttConfig(StageConfig):
 
     backends: tuple[str, ...] = ("pocketsphinx",)
     "Names of recognisers, the preferred one first; the next is tried when one fails."
+    concurrency: Count = 16
+    "Utterances that one worker has at once: people who speak hold a place while they speak, though it only listens."
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,14 +114,16 @@ class BackendChain:
         self,
         job: Work,
         call: Callable[[Any, Watch[Any]], Iterable[T]],
+        *,
         first: str = "",
         call_first: Callable[[Any, Watch[Any]], Iterable[T]] | None = None,
+        binds: Callable[[T], bool] = lambda item: True,
     ) -> Iterator[T]:
         """Yield the items of the first backend that gives any.
 
         call(backend, watched): makes the items, with the backend's iterator in `watched`, which keeps the time limits.
         first: name of a backend that is asked before the others, by `call_first` where that is given.
-        After the first item has left, an error is final: what was given cannot be taken back.
+        After the first item that `binds` has left, an error is final: what was given cannot be taken back.
         """
         failure: BackendError = BackendUnavailable(f"no {self.stage} backend is loaded")
         give_up_at_s = self.clock() + self.limits.total_timeout_s
@@ -135,7 +137,7 @@ class BackendChain:
                 given = False
                 try:
                     for item in make(loaded.backend, lambda items: self.watched(items, job, give_up_at_s)):
-                        given = True
+                        given = given or binds(item)
                         yield item
                     return
                 except BackendError as error:

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from types import FrameType
@@ -23,6 +24,9 @@ from app.bridge import Receive, Send, WsgiBridge
 from app.dialects.live import MAX_FRAME_BYTES, LiveDoor, refuse
 from app.errors import NotFound
 from app.service import Service
+
+GONE_AFTER_S = 60
+"""A client that has acknowledged nothing for so long has vanished."""
 
 
 class EarshotWorker(UvicornWorker):
@@ -47,6 +51,8 @@ class EarshotWorker(UvicornWorker):
 
     async def _serve(self) -> None:
         service: Service = self.wsgi.extensions["earshot"]
+        for listener in self.sockets:
+            notice_the_vanished(listener)
         http = WsgiBridge(self.wsgi, service.config.server.threads)
         self.config.app = OnePort(http, {"/ws": LiveDoor(service, self.wsgi.extensions["earshot.limiter"])})
         # Its lines on WebSockets show the query, which may hold a token.
@@ -61,6 +67,18 @@ class EarshotWorker(UvicornWorker):
         gc.collect()
         logging.shutdown()
         os._exit(0)
+
+
+def notice_the_vanished(listener: socket.socket) -> None:
+    """Have the system give up connections whose other end is gone without a word, such as a phone out of reach.
+
+    Connections inherit this from the socket that accepts them; source: tcp(7).
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": GONE_AFTER_S * 1000}
+    for name, value in options.items():
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class OnePort:

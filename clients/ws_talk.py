@@ -108,7 +108,7 @@ class Dialogue:
             raise Trouble(f"refused with {message['code']}: {message['message']}")
         if kind == "pong" and is_spoken:
             self._is_said = True
-        elif kind == "speech_started":
+        elif kind == "speech_started" and is_spoken:
             self._open.add(message["turn_id"])
         elif kind == "turn_complete" and (message["turn_id"] in self._open if is_spoken else _answers(message)):
             self._open.discard(message["turn_id"])

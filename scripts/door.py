@@ -1,11 +1,13 @@
 """The service seen from its door: whether its port is free, when it is ready, and how to talk to it.
 
 `door.py check` ends with status 1 when the port is taken and 2 when the configuration cannot be used.
+`door.py names` prints what our own certificate must be valid for; nothing when the configuration names another.
 `door.py greet` waits until the service is ready, or its parent process gone, and prints what to try.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socket
@@ -28,6 +30,8 @@ PATIENCE_S = 60.0
 LAN_TOKEN = "lan"
 """The name under which `scripts/run --lan` adds its token."""
 PLACEHOLDER = "TOKEN"
+OWN_CERTIFICATE = ROOT / "var" / "tls" / "cert.pem"
+"""Where `scripts/run --tls` keeps the certificate that nobody vouches for."""
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses that mean all of them, and where the service then answers on this machine."""
 
@@ -39,7 +43,7 @@ def main(argument: str) -> int:
     except ConfigError as error:
         print(f"The configuration cannot be used: {error.message}", file=sys.stderr)
         return 2
-    return check(server) if argument == "check" else greet(server)
+    return {"check": check, "names": print_names, "greet": greet}[argument](server)
 
 
 def check(server: ServerConfig) -> int:
@@ -55,6 +59,28 @@ def check(server: ServerConfig) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def print_names(server: ServerConfig) -> int:
+    """Print the names and addresses of this machine as openssl takes them; 0."""
+    if not server.tls_cert or is_own_certificate(server):
+        hosts = ["localhost", socket.gethostname(), "127.0.0.1", "::1"]
+        hosts.append(lan_address() if server.host in EVERYWHERE else server.host)
+        print(",".join(dict.fromkeys(alternative_name(host) for host in hosts)))
+    return 0
+
+
+def alternative_name(host: str) -> str:
+    """Return a host as a certificate's subjectAltName has it."""
+    try:
+        return f"IP:{ipaddress.ip_address(host)}"
+    except ValueError:
+        return f"DNS:{host}"
+
+
+def is_own_certificate(server: ServerConfig) -> bool:
+    """Say whether browsers and curl will doubt the certificate."""
+    return bool(server.tls_cert) and Path(server.tls_cert).resolve() == OWN_CERTIFICATE
 
 
 def greet(server: ServerConfig) -> int:
@@ -96,10 +122,12 @@ def greeting(server: ServerConfig) -> str:
     is_for_lan = server.host in EVERYWHERE
     here = address(server, lan_address() if is_for_lan else server.host)
     token = token_to_show(server)
-    header = f"-H 'Authorization: Bearer {token}' " if token else ""
+    is_doubted = is_own_certificate(server)
+    header = ("-k " if is_doubted else "") + (f"-H 'Authorization: Bearer {token}' " if token else "")
     lines = [
         "",
         f"Earshot is ready: {here}/?token={token}" if token else f"Earshot is ready: {here}/",
+        f"Open this address in a browser and talk. {advice(server, is_doubted)}".rstrip(),
         "",
         "Record a question, such as 'what time is it':",
         "    arecord -f S16_LE -r 16000 -d 3 question.wav",
@@ -120,6 +148,15 @@ def greeting(server: ServerConfig) -> str:
     if token == PLACEHOLDER:
         lines += ["", f"{PLACEHOLDER} stands for one of server.tokens: {', '.join(server.tokens)}."]
     return "\n".join([*lines, ""])
+
+
+def advice(server: ServerConfig, is_doubted: bool) -> str:
+    """Return what the operator must know before a browser gives the page the microphone."""
+    if is_doubted:
+        return "It warns once, as nobody vouches for this certificate; go on all the same."
+    if server.host in EVERYWHERE and not server.tls_cert:
+        return "For the microphone of other machines start with --tls too."
+    return ""
 
 
 def token_to_show(server: ServerConfig) -> str:

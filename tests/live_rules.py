@@ -125,6 +125,8 @@ class TurnComplete(Rule):
         # An error may belong to a turn that never was one, as when there is no room.
         if turn is None or message["type"] == "error":
             return
+        if message["type"] == "analysis" and turn in self.complete:
+            return
         require(turn not in self.complete, "`turn_complete` comes once, and is the last of its turn")
         self.open.add(turn)
 
@@ -151,12 +153,17 @@ class Spoken(Rule):
 
     def received(self, message: Message) -> None:
         kind, turn = message["type"], message.get("turn_id", "")
+        if kind in ("stt_update", "stt_finished") and turn not in self.turns:
+            # Another client of the session has uploaded it.
+            self.states[turn] = self.STOPPED
         if kind in ("stt_update", "speech_stopped", "stt_finished"):
             require(turn in self.states, "a spoken turn begins with `speech_started`")
         if kind == "speech_started":
             require(turn not in self.turns, "`speech_started` is the first message of its turn, and comes once")
             self.states[turn] = self.STARTED
-        self.turns.add(turn)
+        if kind != "analysis":
+            # Of an upload it may come before the transcript.
+            self.turns.add(turn)
 
     def on_stt_update(self, message: Message) -> None:
         require(self.states[message["turn_id"]] != self.FINISHED, "no `stt_update` follows `stt_finished`")

@@ -93,8 +93,9 @@ def test_a_setting_is_in_the_example_with_its_meaning(section: str, name: str) -
 
 @pytest.mark.parametrize(("section", "name"), SETTINGS)
 def test_a_setting_is_in_the_manual(section: str, name: str) -> None:
-    """Each setting has a row with its default and its variable."""
-    place = "<stage>" if section in STAGES and name in OF_EVERY_STAGE else section
+    """Each setting has a row with its default and its variable; a stage's own row counts before that of all stages."""
+    has_own_row = f"\n| `{section}.{name}` |" in MANUAL
+    place = "<stage>" if section in STAGES and name in OF_EVERY_STAGE and not has_own_row else section
     default = getattr(getattr(Config(), section), name)
     rows = [line for line in MANUAL.splitlines() if line.startswith(f"| `{place}.{name}` |")]
     variable = f"EARSHOT_{place}__{name}".upper()

@@ -124,8 +124,8 @@ def test_a_preferred_backend_is_asked_first() -> None:
 
         return ask
 
-    assert list(made.run(Work(), call("any"), "b1", call("first"))) == ["a"]
-    assert list(made.run(Work(), call("any"), "not there", call("first"))) == ["a"]
+    assert list(made.run(Work(), call("any"), first="b1", call_first=call("first"))) == ["a"]
+    assert list(made.run(Work(), call("any"), first="not there", call_first=call("first"))) == ["a"]
     assert asked == [("first", 1), ("any", 0), ("any", 0)]
 
 
@@ -154,6 +154,13 @@ def test_what_was_given_cannot_be_taken_back() -> None:
     with pytest.raises(BackendUnavailable):
         run(chain(Script([["a", BackendUnavailable("lost")]]), second))
     assert second.n_calls == 0
+
+
+def test_what_binds_nobody_is_followed_by_another_try() -> None:
+    """An item that may still change lets a failing backend be asked again, and the next one after it."""
+    made = chain(Script([["may change", BackendUnavailable("down")]]), Script([["final"]]), retries=1, retry_wait_s=0.0)
+    items = made.run(Work(), lambda backend, watched: watched(backend.items()), binds=lambda item: item == "final")
+    assert list(items) == ["may change", "may change", "final"]
 
 
 def test_the_last_error_is_told() -> None:

@@ -111,13 +111,26 @@ def test_speech_in_pieces() -> None:
     """An utterance that is still arriving is heard as it arrives."""
     with running(stt(partials=True)) as wire:
         wire.tell(1, Utterance(HEADER, SPEECH, is_complete=False))
-        partial = wire.next()[1]
         wire.tell(1, UtteranceChunk(HEADER, SPEECH))
+        partial = wire.next()[1]
+        wire.tell(1, UtteranceChunk(HEADER, SPEECH * 100))
         wire.tell(1, UtteranceChunk(HEADER, b"", is_last=True))
         given = wire.until_end(1)
     assert isinstance(partial, Transcript)
-    assert not partial.is_final
-    assert kinds(given) == ["Transcript", "Transcript", "StageDone"]
+    assert (partial.text, partial.is_final) == ("utterance", False)
+    assert kinds(given) == ["Transcript", "StageDone"]
+
+
+def test_words_that_appear() -> None:
+    """Each partial transcript is longer than the one before, and the last one is final."""
+    with running(stt(partials=True, text="one two three four")) as wire:
+        wire.tell(1, Utterance(HEADER, SPEECH[2:4] * 1600, is_complete=False))
+        for _ in range(5):
+            wire.tell(1, UtteranceChunk(HEADER, SPEECH[2:4] * 1600))
+        wire.tell(1, UtteranceChunk(HEADER, b"", is_last=True))
+        heard = [m for m in wire.until_end(1) if isinstance(m, Transcript)]
+    assert [m.text for m in heard] == ["one two", "one two three", "one two three four", "one two three four"]
+    assert [m.is_final for m in heard] == [False, False, False, True]
 
 
 def test_sentences_marks_and_actions() -> None:

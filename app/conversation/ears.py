@@ -32,11 +32,16 @@ class Ears:
 
     def add(self, microphone: Microphone) -> None:
         """Listen to a microphone until it is finished."""
+        self.follow(microphone)
         with self._lock:
-            self._microphones = [*self._microphones, microphone]
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="ears", daemon=True)
                 self._thread.start()
+
+    def follow(self, microphone: Microphone) -> None:
+        """Take a microphone in, for whoever calls `listen_once`."""
+        with self._lock:
+            self._microphones = [*self._microphones, microphone]
         self._has_microphones.set()
 
     def stop(self) -> None:
@@ -47,7 +52,6 @@ class Ears:
             self._thread.join()
 
     def _run(self) -> None:
-        self._detector = self._load_detector()
         while not self._is_stopping:
             self._has_microphones.wait()
             if not self.listen_once():
@@ -57,9 +61,11 @@ class Ears:
         """Take one window of every microphone that has one; false when none had."""
         ready = [(m, window) for m in self._microphones if (window := m.next_window()) is not None]
         self._let_go()
-        detector = self._detector
-        if not ready or detector is None:
+        if not ready:
             return False
+        if self._detector is None:
+            self._detector = self._load_detector()
+        detector = self._detector
         detected = [(m, window) for m, window in ready if m.needs_detector]
         for microphone, _ in detected:
             if microphone.stream is None:

@@ -75,6 +75,13 @@ class ReplyResumed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyDropped(Fact):
+    """What was left to be heard of a reply is not, though its turn had ended already."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyWritten(Fact):
     """All sentences of the reply are written."""
 

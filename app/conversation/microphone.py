@@ -111,7 +111,7 @@ class Microphone:
             return
         endpoint = self._endpointer.push(probability, start_ms)
         if endpoint is Endpoint.STARTED:
-            self._begin([*self._recent(), window])
+            self._begin(self._with_pre_roll(window))
         elif self._hearing is not None:
             self._add(window)
         else:
@@ -126,9 +126,10 @@ class Microphone:
         else:
             self._add(window)
 
-    def _recent(self) -> list[bytes]:
+    def _with_pre_roll(self, window: bytes) -> list[bytes]:
+        """Return what was heard from a little before the beginning up to this window."""
         n_windows = self._pre_roll_windows + math.ceil(self._endpointer.utterance_ms / WINDOW_MS)
-        return list(self._before)[-n_windows:]
+        return [*self._before, window][-n_windows:]
 
     def _begin(self, windows: list[bytes]) -> None:
         self._before.clear()

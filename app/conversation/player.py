@@ -27,10 +27,9 @@ class Sound:
     turn: Turn
     segment: Segment
     chunk_index: int
+    "From 0 in each segment, and again after a pause."
     pcm16: bytes
     "At LIVE_RATE_HZ."
-    is_resumed: bool = False
-    "The first piece after an interruption that was none."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,6 @@ class Player:
         self._lock = lock
         self._send_ahead_s = send_ahead_s
         self._is_paused = False
-        self._has_paused = False
-        "The client was told to drop what it had."
         self._reading: _Reading | None = None
         self._cut: _Reading | None = None
         "The place at which a pause cut a sentence."
@@ -206,9 +203,7 @@ class Player:
         )
         if not pcm16:
             return None
-        is_resumed = self._has_paused and reading.turn.id in self._sounded
-        sound = Sound(reading.turn, reading.segment, reading.chunk_index, pcm16, is_resumed)
-        self._has_paused = False
+        sound = Sound(reading.turn, reading.segment, reading.chunk_index, pcm16)
         self._sounded.add(reading.turn.id)
         reading.chunk_index += 1
         return sound
@@ -223,7 +218,6 @@ class Player:
 
     def _rewind(self, now_s: float) -> None:
         """Go back to what is being heard now."""
-        self._has_paused = True
         under_way = [(sent.turn, sent.segment, sent.byte_at(now_s)) for sent in self._sent]
         if self._reading is not None:
             under_way.append((self._reading.turn, self._reading.segment, self._reading.position))

@@ -299,5 +299,6 @@ class Session:
         """End a turn that nobody will ask for; one that has ended stays as it is."""
         with self.lock:
             self.outlet.drop(turn)
-            turn.cancel(reason)
+            if turn.end is None:
+                turn.cancel(reason)
             self._settle(turn)

@@ -13,6 +13,7 @@ from app.conversation.events import (
     Fact,
     FinalTranscript,
     PartialTranscript,
+    ReplyDropped,
     ReplyWritten,
     StageTrouble,
     TurnCancelled,
@@ -57,6 +58,8 @@ class Turn:
         "`heard`, `typed` or `said`."
         self.is_polled = is_polled
         "GET /audio takes its segments; otherwise the request that began it does."
+        self.cut_short = ""
+        "Why not all of its reply was heard; empty when nothing kept it from being."
         self.takes_over = False
         "It is heard over the replies before it, and cancels them once words are understood."
         self.generation = 0
@@ -224,7 +227,10 @@ class Turn:
 
     def cancel(self, reason: str) -> None:
         """End the turn before its reply is complete, and drop what was not yet delivered."""
+        self.cut_short = reason
         self.reply.drop_unheard()
+        if self.end is not None:
+            self._record(ReplyDropped(reason))
         self.finish(TurnCancelled(reason))
 
     def apologise(self, text: str, pcm16: bytes, sample_rate: int) -> None:

@@ -11,14 +11,13 @@ from app.conversation.events import (
     Event,
     FinalTranscript,
     PartialTranscript,
+    ReplyDropped,
     ReplyPaused,
-    ReplyResumed,
     ReplyWritten,
     SentenceReady,
     SpeechStarted,
     SpeechStopped,
     TurnCancelled,
-    TurnDone,
     TurnFailed,
 )
 from app.conversation.player import Sound, TurnOver
@@ -44,12 +43,11 @@ class _Told:
     streams: list[_Stream] = field(default_factory=list)
     by_sentence: dict[int, _Stream] = field(default_factory=dict)
     sounding: _Stream | None = None
-    is_spoken: bool = False
-    "`speech_started` was told."
     is_listened_to: bool = False
     "`speech_started` was told, and `speech_stopped` not yet."
     lacks_transcript: bool = False
     is_interrupted: bool = False
+    "`interrupted` was told, and no sound since."
 
 
 class LiveScript:
@@ -77,14 +75,13 @@ class LiveScript:
             return
         match fact:
             case SpeechStarted():
-                yield from self._start_listening(turn_id, told)
+                told.is_listened_to = told.lacks_transcript = True
+                yield {"type": "speech_started", "turn_id": turn_id}
             case SpeechStopped():
                 yield from self._stop_listening(turn_id, told)
             case PartialTranscript(text=text):
-                yield from self._start_listening(turn_id, told)
                 yield {"type": "stt_update", "turn_id": turn_id, "text": text}
             case FinalTranscript(text=text):
-                yield from self._start_listening(turn_id, told)
                 yield from self._finish_listening(turn_id, told, text)
             case SentenceReady(index=index, text=text, character=character):
                 yield from self._tell_sentence(turn_id, told, index, text, character)
@@ -93,17 +90,9 @@ class LiveScript:
             case ReplyPaused():
                 told.is_interrupted = True
                 yield {"type": "interrupted", "turn_id": turn_id, "reason": "speech"}
-            case ReplyResumed():
-                told.is_interrupted = False
-            case TurnCancelled(reason=reason):
+            case TurnCancelled(reason=reason) | ReplyDropped(reason=reason):
                 if not told.is_interrupted:
                     yield {"type": "interrupted", "turn_id": turn_id, "reason": reason}
-
-    def _start_listening(self, turn_id: str, told: _Told) -> Iterator[Message]:
-        """Tell that somebody speaks, once: an upload to the session has words without having been listened to."""
-        if not told.is_spoken:
-            told.is_spoken = told.is_listened_to = told.lacks_transcript = True
-            yield {"type": "speech_started", "turn_id": turn_id}
 
     def _stop_listening(self, turn_id: str, told: _Told) -> Iterator[Message]:
         if told.is_listened_to:
@@ -143,12 +132,12 @@ class LiveScript:
             # It is left over from an earlier connection, which was told the text.
             yield from self._tell_sentence(turn_id, told, segment.index, segment.text, segment.character)
         stream = told.by_sentence[segment.index]
-        if stream is not told.sounding or sound.is_resumed:
-            told.sounding = stream
+        if stream is not told.sounding or told.is_interrupted:
             yield {
                 "type": "audio_stream_start", "message_id": stream.message_id, "turn_id": turn_id,
-                "character_name": stream.character, "resumed": sound.is_resumed,
+                "character_name": stream.character, "resumed": told.is_interrupted,
             }  # fmt: skip
+            told.sounding, told.is_interrupted = stream, False
         yield {
             "type": "audio_chunk_meta", "message_id": stream.message_id, "sentence_index": segment.index,
             "chunk_index": sound.chunk_index,
@@ -163,7 +152,7 @@ class LiveScript:
         if told.lacks_transcript:
             yield from self._finish_listening(turn.id, told, "")
         yield from self._stop_text(told)
-        if over.has_sounded and not isinstance(turn.end, TurnCancelled):
+        if over.has_sounded and not turn.cut_short:
             yield {"type": "audio_complete", "session_id": self._session_id, "turn_id": turn.id}
         yield {"type": "turn_complete", **describe_end(turn)}
 
@@ -171,13 +160,10 @@ class LiveScript:
 def describe_end(turn: Turn) -> Message:
     """Return what became of a turn."""
     outcome, reason = "done", None
-    match turn.end:
-        case TurnFailed(code=code):
-            outcome, reason = "failed", code
-        case TurnCancelled(reason=why):
-            outcome, reason = "cancelled", why
-        case TurnDone() | None:
-            pass
+    if turn.cut_short:
+        outcome, reason = "cancelled", turn.cut_short
+    elif isinstance(turn.end, TurnFailed):
+        outcome, reason = "failed", turn.end.code
     return {
         "turn_id": turn.id, "outcome": outcome, "reason": reason, "heard": turn.heard, "spoken": turn.spoken_text,
         "waterfall_ms": turn.waterfall(),

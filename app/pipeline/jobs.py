@@ -27,6 +27,8 @@ class HubJob:
     sink: Sink
     submitted_at_s: float
     started_at_s: float = 0.0
+    completed_at_s: float = 0.0
+    "When the last of an utterance arrived that came piece by piece; 0 before, and for all other work."
     attempt: int = 0
     "0 while it has never been lost."
     chunks: list[UtteranceChunk] = field(default_factory=list)

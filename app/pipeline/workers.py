@@ -95,6 +95,8 @@ class StagePool:
             if job.id not in self._jobs:
                 return
             job.chunks.append(chunk)
+            if chunk.is_last:
+                job.completed_at_s = self._clock()
             if (worker := self._places.get(job.id)) is not None:
                 self._tell(worker, job.id, chunk)
             elif chunk.is_last:
@@ -240,9 +242,11 @@ class StagePool:
         job = worker.jobs.pop(job_id, None)
         if job is not None:
             del self._places[job_id]
-            run_s = self._clock() - job.started_at_s
-            self._mean_run_s += 0.2 * (run_s - self._mean_run_s)
-            self._runs_s.observe(run_s)
+            if job.is_complete:
+                # Until then the worker only waited for the speaker, which says nothing about the next job.
+                run_s = self._clock() - max(job.started_at_s, job.completed_at_s)
+                self._mean_run_s += 0.2 * (run_s - self._mean_run_s)
+                self._runs_s.observe(run_s)
         self._assign()
 
     def _bury(self, worker: Worker) -> None:

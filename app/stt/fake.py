@@ -20,7 +20,7 @@ class FakeStt:
         text: str = "utterance {first}"
         "The transcript; {first} is the first sample that is not zero, {seconds} the whole seconds of speech."
         partials: bool = False
-        "Give a partial hypothesis for each chunk."
+        "Give a partial hypothesis for each chunk: the words so far, one more for each 0.1 s of speech."
         silent_below_s: float = 0.0
         "A shorter utterance has no words, as a cough, in seconds."
 
@@ -35,18 +35,24 @@ class FakeStt:
         speech = bytearray()
         for chunk in chunks:
             speech += chunk
-            length_s = duration_s(bytes(speech), SPEECH_RATE_HZ)
-            if self._config.partials and length_s >= self._config.silent_below_s:
-                yield Hypothesis(f"{length_s:.1f} s", is_final=False)
+            if self._config.partials:
+                n_words = 1 + int(10 * duration_s(bytes(speech), SPEECH_RATE_HZ))
+                yield Hypothesis(" ".join(self._text(speech).split()[:n_words]), is_final=False)
         self._config.pause()
-        length_s = duration_s(bytes(speech), SPEECH_RATE_HZ)
-        first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
-        if first is None or length_s < self._config.silent_below_s:
+        text = self._text(speech)
+        if not text:
             yield Hypothesis("", is_final=True)
             return
-        text = self._config.text.format(first=first, seconds=int(length_s))
         self._config.fail_if_told(text)
         yield Hypothesis(text, is_final=True, language="en")
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def _text(self, speech: bytearray) -> str:
+        """Return what all of this speech says; nothing for silence and coughs."""
+        length_s = duration_s(bytes(speech), SPEECH_RATE_HZ)
+        first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
+        if first is None or length_s < self._config.silent_below_s:
+            return ""
+        return self._config.text.format(first=first, seconds=int(length_s))

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from app.audio.pcm import BYTES_PER_SAMPLE, SPEECH_RATE_HZ
 from app.audio.wav import write_wav
-from app.errors import ConfigError
+from app.errors import BackendError, ConfigError
 from app.openai_api import OpenAiServer, ServerConfig
+from app.settings import SecondsOrZero
 from app.stt.backend import Hypothesis
+from app.stt.interim import Interim
 
 if TYPE_CHECKING:
     import httpx2
@@ -35,6 +37,8 @@ class OpenAiSttConfig(ServerConfig):
     "Words and names that are likely to be spoken."
     stream: bool = False
     "Ask for partial transcripts; a server that cannot answers at once, which is fine."
+    interim_s: SecondsOrZero = 0.0
+    "Ask for what is known so far after so much more speech, in seconds; 0 for never. Each time all of it is sent anew."
     request_shape: Literal["multipart", "json"] = "multipart"
     "How the sound is sent: `multipart` as OpenAI wants it, `json` for OpenRouter."
     max_no_speech_prob: float | None = None
@@ -52,7 +56,7 @@ class OpenAiSttConfig(ServerConfig):
 
 
 class OpenAiStt:
-    """Sends one WAV file per utterance when the speech has ended."""
+    """Sends one WAV file per utterance when the speech has ended, and if it is told to what there is of it before."""
 
     Config = OpenAiSttConfig
 
@@ -66,7 +70,22 @@ class OpenAiStt:
 
     def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
         """Yield partial hypotheses if they are asked for, and at last one final.  Raises BackendError."""
-        pcm16 = b"".join(chunks)
+        pcm16 = bytearray()
+        interim = Interim(self._ask_early, self._config.interim_s)
+        try:
+            for chunk in chunks:
+                pcm16 += chunk
+                if (heard := interim.follow(pcm16)) is not None:
+                    yield Hypothesis(heard, is_final=False, language=self._config.language)
+        finally:
+            interim.drop()
+        yield from self._ask(bytes(pcm16))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._server.close()
+
+    def _ask(self, pcm16: bytes) -> Iterator[Hypothesis]:
         if len(pcm16) < BYTES_PER_SAMPLE:
             yield Hypothesis("", is_final=True, language=self._config.language)
             return
@@ -82,9 +101,12 @@ class OpenAiStt:
                         yield Hypothesis(heard.strip(), is_final=False, language=self._config.language)
         yield Hypothesis(heard.strip(), is_final=True, language=language or self._config.language)
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._server.close()
+    def _ask_early(self, pcm16: bytes) -> str:
+        """Return what is heard in the beginning of an utterance, empty where the server fails."""
+        try:
+            return "".join(hypothesis.text for hypothesis in self._ask(pcm16) if hypothesis.is_final)
+        except BackendError:
+            return ""  # The request for the whole utterance will say what is wrong.
 
     @contextmanager
     def _answer(self, wav: bytes) -> Iterator[httpx2.Response]:

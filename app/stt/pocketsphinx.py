@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from app.audio.pcm import SPEECH_RATE_HZ
 from app.errors import BackendUnavailable
 from app.intents.grammar import Grammar, load_grammar
 from app.settings import Count, Range, SecondsOrZero
 from app.stt.backend import Hypothesis
-from app.stt.language_model import trigram_arpa
-from app.stt.speech_pieces import WINDOW_S, cut_speech
+from app.stt.glimpses import ArrivalPace, Glimpser
+from app.stt.speech_pieces import WINDOW_S, follow_speech
+from app.stt.sphinx_decoders import decode_in_blocks, decode_whole, load_command_decoders
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder
@@ -27,9 +28,9 @@ log = logging.getLogger(__name__)
 _SENTENCES_PER_TEMPLATE = 24
 _MAX_SENTENCES_PER_TEMPLATE = 100
 _MAX_WORDS_PER_FRAME = 30
-_BLOCK_BYTES = 2 * SPEECH_RATE_HZ // 4
-_PRONUNCIATION_NUMBER = re.compile(r"\(\d+\)$")
 _LETTERS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+_N_GLIMPSERS = 2
+"""Utterances whose words appear at the same time; each takes about 7 % of a core."""
 _NOISE_WORDS = {"a", "ah", "and", "eh", "hm", "hmm", "huh", "it", "mm", "oh", "the", "uh", "um"}
 """What the dictation model makes of a breath or a bump when it stands alone."""
 
@@ -58,6 +59,8 @@ class PocketsphinxStt:
         "How far the general model's text may be from that of a short command: edits per letter, 0 to 1."
         min_speech_s: SecondsOrZero = 0.18
         "Less voice than that is a noise, in seconds."
+        partial_s: SecondsOrZero = 0.3
+        "While somebody speaks, commands are looked for after so much more speech, in seconds; 0 for only at the end."
         language_weight: Annotated[float, Range(1, 20)] = 6.0
         "How much the general model trusts likely words over sounds."
         beam: Annotated[float, Range(1e-80, 1e-20)] = 1e-48
@@ -65,9 +68,12 @@ class PocketsphinxStt:
         max_paths: Count = 5000
         "How many paths the general model follows at once; it bounds the time that noise takes."
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
+        self._clock = clock
         self._lock = threading.Lock()
+        self._beginnings: frozenset[str] = frozenset()
+        self._free_glimpsers: deque[Decoder] = deque()
         self._grammar: Grammar | None = None
         self._commands: Decoder | None = None
         self._dictation: Decoder | None = None
@@ -88,7 +94,9 @@ class PocketsphinxStt:
         sentences = self._grammar.sample_sentences(
             min(max(_SENTENCES_PER_TEMPLATE, n_names), _MAX_SENTENCES_PER_TEMPLATE)
         )
-        self._commands = load_command_decoder(sentences)
+        self._commands, *quick = load_command_decoders(sentences, _N_GLIMPSERS if config.partial_s else 0)
+        self._free_glimpsers.extend(quick)
+        self._beginnings = beginnings_of(sentences, config.sure_words)
         self._warn_of_unknown_words()
         self._dictation = Decoder(
             loglevel="FATAL",
@@ -100,7 +108,8 @@ class PocketsphinxStt:
         )
 
     def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
-        """Yield what was said: after each piece of a long utterance what is known so far, at last the whole.
+        """Yield what was said: of a command its words while it is spoken, after each piece of a long utterance what is
+        known so far, at last the whole.
 
         The text is in lower case, without punctuation, numbers as words.
         """
@@ -109,20 +118,33 @@ class PocketsphinxStt:
         from pocketsphinx import Vad
 
         is_voiced = Vad(Vad.MEDIUM_STRICT, SPEECH_RATE_HZ, WINDOW_S).is_speech
+        pace, glimpser = ArrivalPace(self._clock), Glimpser(self._free_glimpsers, self._clock)
         texts: list[str] = []
-        for piece in cut_speech(chunks, is_voiced, self._config.min_speech_s):
-            if texts:
-                yield Hypothesis(" ".join(texts), is_final=False, language="en")
-            with self._lock:
-                text = self._recognise(piece)
-            if text:
-                texts.append(text)
+        try:
+            for piece in follow_speech(
+                pace.count(chunks), is_voiced, self._config.min_speech_s, self._config.partial_s
+            ):
+                if not piece.is_over:
+                    # A whole utterance that is decoded has the interpreter; a glimpse would only take its time.
+                    if pace.is_live() and not self._lock.locked() and (words := glimpser.look(piece.pcm16)) is not None:
+                        yield Hypothesis(" ".join([*texts, *self._beginning(words)]), is_final=False, language="en")
+                    continue
+                glimpser.end()
+                if texts:
+                    yield Hypothesis(" ".join(texts), is_final=False, language="en")
+                with self._lock:
+                    text = self._recognise(piece.pcm16)
+                if text:
+                    texts.append(text)
+        finally:
+            glimpser.end()
         text = " ".join(texts)
         yield Hypothesis("" if text in _NOISE_WORDS else text, is_final=True, language="en")
 
     def close(self) -> None:
         """Free the models."""
         self._grammar = self._commands = self._dictation = None
+        self._free_glimpsers.clear()
 
     def _warn_of_unknown_words(self) -> None:
         words = {word for name in self._config.names + self._config.areas for word in _LETTERS.findall(name.lower())}
@@ -132,6 +154,15 @@ class PocketsphinxStt:
                 "with English words",
                 ", ".join(unknown),
             )
+
+    def _beginning(self, words: str) -> Iterator[str]:
+        """Yield the words when commands begin like this.
+
+        The decoder of commands hears nothing else, whatever is said.  It is believed when the whole of what it hears
+        is how a command begins: other speech seldom comes out like this twice.
+        """
+        if words in self._beginnings:
+            yield words
 
     def _recognise(self, pcm16: bytes) -> str:
         assert self._grammar is not None
@@ -144,6 +175,12 @@ class PocketsphinxStt:
         """Decode what the decoder of commands has decoded just now."""
         assert self._commands is not None
         return decode_in_blocks(self._dictation, pcm16, self._commands.get_cmn())
+
+
+def beginnings_of(sentences: Iterable[str], min_words: int) -> frozenset[str]:
+    """Return with what, of so many words and more, the sentences begin."""
+    split = {tuple(sentence.split()) for sentence in sentences}
+    return frozenset(" ".join(words[:n]) for words in split for n in range(min_words, len(words) + 1))
 
 
 def choose_text(command: str, dictate: Callable[[], str], config: PocketsphinxStt.Config) -> str:
@@ -167,63 +204,3 @@ def difference(text: str, reference: str) -> float:
         for i, found in enumerate(text, 1):
             left_above, row[i] = row[i], min(row[i] + 1, row[i - 1] + 1, left_above + (found != expected))
     return row[-1] / len(reference)
-
-
-def decode_whole(decoder: Any, pcm16: bytes) -> str:
-    """Return the words that a decoder hears; other threads wait until it has."""
-    decoder.reinit_feat()  # Each utterance may come from another microphone: the running mean starts anew.
-    decoder.start_utt()
-    decoder.process_raw(pcm16, full_utt=True)
-    decoder.end_utt()
-    return _words_of(decoder.hyp())
-
-
-def decode_in_blocks(decoder: Any, pcm16: bytes, cepstral_mean: str) -> str:
-    """Return the words that a decoder hears; other threads run between the blocks.
-
-    cepstral_mean: of this very utterance, from another decoder.  With it the text is as good as that of the whole
-    utterance at once; without it a third more words are wrong.
-    """
-    decoder.reinit_feat()
-    decoder.set_cmn(cepstral_mean)
-    decoder.start_utt()
-    for start in range(0, len(pcm16), _BLOCK_BYTES):
-        decoder.process_raw(pcm16[start : start + _BLOCK_BYTES])
-    decoder.end_utt()
-    return _words_of(decoder.hyp())
-
-
-def _words_of(hypothesis: Any) -> str:
-    """Return the words without the marks of silence and noise, and without the numbers of pronunciations."""
-    words = hypothesis.hypstr.split() if hypothesis else ()
-    return " ".join(_PRONUNCIATION_NUMBER.sub("", word) for word in words if word[0] not in "<[+")
-
-
-def load_command_decoder(sentences: Sequence[str]) -> Decoder:
-    """Make a decoder that hears these sentences; one with a word that has no pronunciation is left out.
-
-    Its dictionary holds their words only: pocketsphinx enters every word of the dictionary into a table of the size of
-    the language model's vocabulary, which takes many seconds when the one is large and the other small.
-    """
-    from pocketsphinx import Decoder, get_model_path
-
-    full_dictionary = Path(get_model_path("en-us/cmudict-en-us.dict"))
-    pronunciations = read_pronunciations(full_dictionary, {word for sentence in sentences for word in sentence.split()})
-    known = [sentence for sentence in sentences if all(word in pronunciations for word in sentence.split())]
-    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        model, dictionary = Path(folder, "commands.lm"), Path(folder, "commands.dict")
-        model.write_text(trigram_arpa(known), encoding="utf-8")
-        dictionary.write_text("".join(line for lines in pronunciations.values() for line in lines), encoding="utf-8")
-        # A second pass over the words of the first takes half as much time again and mends nothing in a small model.
-        return Decoder(loglevel="FATAL", lm=str(model), dict=str(dictionary), fwdflat=False)
-
-
-def read_pronunciations(dictionary: Path, words: set[str]) -> dict[str, list[str]]:
-    """Return the lines of a CMU dictionary for these words; a word may have several pronunciations."""
-    found: dict[str, list[str]] = {}
-    with dictionary.open(encoding="utf-8") as lines:
-        for line in lines:
-            word = _PRONUNCIATION_NUMBER.sub("", line.partition(" ")[0])
-            if word in words:
-                found.setdefault(word, []).append(line)
-    return found

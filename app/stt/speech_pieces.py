@@ -25,6 +25,15 @@ _STEADY_DB = 6.0
 """Hiss and hum vary by 1 to 3 dB between windows; the recordings of speech that we know by 20 and more."""
 
 
+@dataclass(frozen=True, slots=True)
+class SpeechPiece:
+    """Speech with its margins of silence."""
+
+    pcm16: bytes
+    is_over: bool
+    "False while more of this piece may come."
+
+
 @dataclass(slots=True)
 class _Piece:
     """Windows held back until it is known whether they belong to speech."""
@@ -33,6 +42,8 @@ class _Piece:
     first_voiced: int | None = None
     last_voiced: int = 0
     n_voiced: int = 0
+    looked_at: int = 0
+    "How many windows there were when it was last looked at."
 
     def add(self, window: bytes, is_voiced: bool) -> None:
         self.windows.append(window)
@@ -49,8 +60,14 @@ class _Piece:
         n_windows = len(self.windows) - self.first_voiced
         return n_windows >= _LONGEST or (n_windows >= _LONG and len(self.windows) - 1 - self.last_voiced >= _PAUSE)
 
+    def is_due(self, every: float, min_voiced: float) -> bool:
+        """Say whether there is new voice in enough new windows for another look."""
+        has_new_voice = self.n_voiced >= min_voiced and self.last_voiced >= self.looked_at
+        return has_new_voice and len(self.windows) - self.looked_at >= every
+
     def speech(self, min_voiced: float) -> Iterator[bytes]:
         """Yield the speech with its margins, when it is speech."""
+        self.looked_at = len(self.windows)
         if self.first_voiced is not None and self.n_voiced >= min_voiced and not is_steady(self.windows):
             start = max(0, self.first_voiced - _MARGIN)
             yield b"".join(self.windows[start : self.last_voiced + 1 + _MARGIN])
@@ -69,14 +86,27 @@ def cut_speech(
     chunks: PCM16 at SPEECH_RATE_HZ, any length.  is_voiced: the voice activity detector, for WINDOW_BYTES of PCM16.
     min_speech_s: less voice than that is a click.  Up to 6 s stay in one piece, whatever pauses are in it.
     """
-    min_voiced = min_speech_s / WINDOW_S
+    for piece in follow_speech(chunks, is_voiced, min_speech_s):
+        yield piece.pcm16
+
+
+def follow_speech(
+    chunks: Iterable[bytes], is_voiced: Callable[[bytes], bool], min_speech_s: float, look_every_s: float = 0.0
+) -> Iterator[SpeechPiece]:
+    """Yield what `cut_speech` does, and before each piece is over what there is of it so far.
+
+    look_every_s: after so much more sound with some voice in it; 0 for never.
+    """
+    min_voiced, every = min_speech_s / WINDOW_S, look_every_s / WINDOW_S
     piece = _Piece()
     for window in _windows(chunks):
         piece.add(window, is_voiced(window))
         if piece.is_over():
-            yield from piece.speech(min_voiced)
+            yield from (SpeechPiece(pcm16, is_over=True) for pcm16 in piece.speech(min_voiced))
             piece = piece.successor()
-    yield from piece.speech(min_voiced)
+        elif every and piece.is_due(every, max(1.0, min_voiced)):
+            yield from (SpeechPiece(pcm16, is_over=False) for pcm16 in piece.speech(min_voiced))
+    yield from (SpeechPiece(pcm16, is_over=True) for pcm16 in piece.speech(min_voiced))
 
 
 def is_steady(windows: Iterable[bytes]) -> bool:

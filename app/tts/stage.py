@@ -26,6 +26,6 @@ class TtsStage(Stage):
         def speak_first(backend: TtsBackend, watched: Watch[Speech]) -> Iterator[Speech]:
             return watched(backend.synthesize(sentence.text, voice))
 
-        speech: Iterator[Speech] = self.backends.run(job, speak, first, speak_first)
+        speech: Iterator[Speech] = self.backends.run(job, speak, first=first, call_first=speak_first)
         for piece in speech:
             yield SpeechChunk(job.header, sentence.index, piece.pcm16, piece.sample_rate)

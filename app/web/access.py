@@ -14,8 +14,8 @@ from flask import Flask, g, request
 from app.config import ServerConfig
 from app.errors import BadRequest, RateLimited, Unauthorized
 
-OPEN_ROUTES = frozenset({"pages.health"})
-"""Asked by load balancers and supervisors, which have no token."""
+OPEN_ROUTES = frozenset({"pages.health", "pages.index", "pages.status_page", "static"})
+"""Asked by load balancers, which have no token, and by browsers, which send none for the parts of a page."""
 _SESSION_NAME = re.compile(r"[\w.:@-]{1,64}", re.ASCII)
 _MAX_CALLERS = 10_000
 

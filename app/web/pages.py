@@ -1,4 +1,4 @@
-"""Health, readiness, metrics and the front page."""
+"""Health, readiness, metrics and the pages for people."""
 
 from __future__ import annotations
 
@@ -43,5 +43,11 @@ def metrics() -> Response:
 
 @blueprint.get("/")
 def index() -> Response:
-    """Give the front page."""
+    """Give the page to talk on."""
     return current_app.send_static_file("index.html")
+
+
+@blueprint.get("/status")
+def status_page() -> Response:
+    """Give the page that shows how the service is, and what a device can call."""
+    return current_app.send_static_file("status.html")

@@ -7,19 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from app.audio.resample import resample
-from app.audio.wav import read_wav
-from tests.serving import RunningService, serve, with_fakes
-from tests.sounds import speech_wav
 
 pytestmark = pytest.mark.process
 

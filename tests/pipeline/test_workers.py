@@ -15,6 +15,7 @@ from app.metrics import Metrics
 from app.pipeline.jobs import HubJob, Redone
 from app.pipeline.pipeline import Pipeline, StageSpec
 from app.pipeline.pool_settings import PoolSettings
+from app.pipeline.workers import StagePool, Worker
 from app.stt.fake import FakeStt
 from app.stt.stage import SttStage
 
@@ -135,6 +136,43 @@ def test_a_stage_that_cannot_load_says_why() -> None:
         assert not pipeline.takes_work
     finally:
         pipeline.stop()
+
+
+class ListeningLink:
+    """The way to a worker that takes everything and says what the test wants."""
+
+    def __init__(self) -> None:
+        self.says: list[tuple[int, Message]] = []
+
+    def send(self, job_id: int, message: Message) -> bool:
+        return True
+
+    def receive(self) -> list[tuple[int, Message]]:
+        return self.says
+
+
+@pytest.mark.parametrize("is_heard_out", [True, False])
+def test_a_slow_speaker_is_no_long_job(is_heard_out: bool) -> None:
+    """What new work would wait is reckoned from the ends of utterances, and not from those that were broken off."""
+    now_s = [100.0]
+    stage = SttStage((), Limits())
+    pool = StagePool(stage, PoolSettings(concurrency=1), Metrics(), streams=True, clock=lambda: now_s[0])
+    link = ListeningLink()
+    worker = Worker(None, link, now_s[0])  # type: ignore[arg-type]
+    worker.ready = True
+    pool.workers.append(worker)
+    job = pool.submit(Utterance(HEADER, SPEECH, is_complete=False), Sink())
+    pool.submit(Utterance(HEADER, SPEECH), Sink())
+    pool.submit(Utterance(HEADER, SPEECH), Sink())
+    now_s[0] += 30.0
+    if is_heard_out:
+        pool.feed(job, UtteranceChunk(HEADER, SPEECH, is_last=True))
+        now_s[0] += 0.5
+    else:
+        pool.cancel(job)
+    link.says = [(job.id, StageDone(HEADER, "stt"))]
+    pool.on_readable(worker)
+    assert pool.expected_wait_s() == pytest.approx(0.2 * 0.5 if is_heard_out else 0.0)
 
 
 class MissingStt(FakeStt):

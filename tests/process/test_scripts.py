@@ -110,7 +110,7 @@ def test_help_needs_nothing(checkout: Path) -> None:
     """--help names every option and sets nothing up."""
     shown = run(checkout, "--help")
     assert shown.returncode == 0
-    assert all(option in shown.stdout for option in ("--port", "--config", "--lan"))
+    assert all(option in shown.stdout for option in ("--port", "--config", "--lan", "--tls"))
     assert not (checkout / ".venv").exists()
 
 
@@ -169,8 +169,51 @@ def test_the_token_for_the_lan_is_made_once(installed: Path, taken_port: int) ->
     assert stat.S_IMODE((installed / "var" / "token").stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_certificate_is_made_once(installed: Path, taken_port: int) -> None:
+    """The certificate of --tls names this machine and is kept until it must name more; its key is the owner's."""
+    kept = installed / "var" / "tls"
+    certificates = []
+    for arguments in [("--tls",), ("--tls",), ("--lan", "--tls"), ("--tls",)]:
+        run(installed, *arguments, "--port", str(taken_port))
+        certificates.append((kept / "cert.pem").read_bytes())
+    assert certificates[0] == certificates[1]
+    assert certificates[2] == certificates[3]
+    shown = subprocess.run(
+        ["openssl", "x509", "-in", kept / "cert.pem", "-noout", "-ext", "subjectAltName"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert all(name in shown for name in ("DNS:localhost", "IP Address:127.0.0.1", socket.gethostname()))
+    assert stat.S_IMODE((kept / "key.pem").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_configured_certificate_is_left_alone(installed: Path, taken_port: int) -> None:
+    """--tls makes none where the configuration names one."""
+    named = {"EARSHOT_SERVER__TLS_CERT": "mine.pem", "EARSHOT_SERVER__TLS_KEY": "mine.key"}
+    run(installed, "--tls", "--port", str(taken_port), **named)
+    assert not (installed / "var" / "tls").exists()
+
+
+def test_a_missing_openssl_is_told(installed: Path, tmp_path: Path) -> None:
+    """Without openssl --tls ends with the line that installs it."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in TOOLS:
+        (tools / name).symlink_to(str(shutil.which(name)))
+    refused = run(installed, "--tls", PATH=str(tools))
+    assert refused.returncode == 1
+    assert "    sudo apt-get install openssl\n" in refused.stderr
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize(("arguments", "n_commands"), [((), 5), (("--lan",), 6)], ids=["this machine", "the network"])
+@pytest.mark.parametrize(
+    ("arguments", "n_commands"),
+    [((), 5), (("--lan",), 6), (("--lan", "--tls"), 6)],
+    ids=["this machine", "the network", "the network with TLS"],
+)
 def test_the_shown_commands_work(installed: Path, arguments: tuple[str, ...], n_commands: int) -> None:
     """The lines that a start shows ask a question and fetch its answer, and SIGTERM ends the service."""
     with started(installed, n_commands, "--port", str(free_port()), *arguments) as (process, commands):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 import wave
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -161,6 +163,79 @@ def test_failure_before_the_answer(failure: str, error: type[BackendError], requ
     with OpenAiStandIn([failure]) as server, pytest.raises(error) as caught:
         hear(server, read_timeout_s=patience_s(failure), request_shape=request_shape)
     assert type(caught.value) is error
+
+
+SECOND = b"\x01\x02" * 16_000
+
+
+def hear_slowly(server: OpenAiStandIn, n_seconds: int, **settings: Any) -> tuple[list[Hypothesis], list[int]]:
+    """Return all hypotheses about speech of which each second is asked about before the next one comes.
+
+    With them the seconds of speech in each request.
+    """
+    n_asked = n_seconds if settings.get("interim_s") else 0
+    with loaded(OpenAiStt, server.base_url, **settings) as backend:
+
+        def chunks() -> Iterator[bytes]:
+            for n_requests in range(n_seconds):
+                yield SECOND
+                wait_until(lambda n=n_requests: len(server.requests) >= min(n + 1, n_asked))  # type: ignore[misc]
+                wait_until(lambda: not any(thread.name == "interim-request" for thread in threading.enumerate()))
+
+        hypotheses = list(backend.transcribe(chunks()))
+    return hypotheses, [round(len(received.file) / len(SECOND)) for received in server.requests]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Come back when it is so."""
+    pause = threading.Event()
+    for _ in range(2000):
+        if is_so():
+            return
+        pause.wait(0.005)
+    raise AssertionError("it never was so")
+
+
+def test_interim_requests() -> None:
+    """While speech arrives, each request has all of it so far; the last one alone is final."""
+    texts = ["What", "What time", "What time is", "What time is it?"]
+    with OpenAiStandIn([Behaviour(text=text) for text in texts]) as server:
+        hypotheses, seconds = hear_slowly(server, 3, interim_s=0.5)
+    assert seconds == [1, 2, 3, 3]
+    *partial, final = hypotheses
+    assert [hypothesis.text for hypothesis in partial] == texts[:2]
+    assert not any(hypothesis.is_final for hypothesis in partial)
+    assert final == Hypothesis(texts[3], is_final=True)
+
+
+def test_no_interim_requests_by_default() -> None:
+    """Nothing is asked before the utterance is complete unless it is wished."""
+    with OpenAiStandIn() as server:
+        hypotheses, seconds = hear_slowly(server, 3)
+    assert (len(hypotheses), seconds) == (1, [3])
+
+
+@pytest.mark.parametrize("failure", ["500", "401", "429", "garbage-event", "reset-after"])
+def test_a_failing_interim_request_is_ignored(failure: str) -> None:
+    """It is not tried again, and the final transcript comes all the same."""
+    with OpenAiStandIn([failure]) as server:
+        hypotheses, seconds = hear_slowly(server, 1, interim_s=1.0)
+    assert hypotheses[-1] == Hypothesis(TRANSCRIPT, is_final=True)
+    assert len(seconds) == 2
+
+
+def test_a_stalled_interim_request_delays_nothing() -> None:
+    """There is one at a time, and the final transcript does not wait for it."""
+    with OpenAiStandIn(["stall"]) as server, loaded(OpenAiStt, server.base_url, interim_s=0.5) as backend:
+
+        def chunks() -> Iterator[bytes]:
+            yield SECOND
+            wait_until(lambda: len(server.requests) == 1)
+            yield SECOND
+            yield SECOND
+
+        assert list(backend.transcribe(chunks())) == [Hypothesis(TRANSCRIPT, is_final=True)]
+        assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("failure", ["stall-after", "reset-after", "eof-after"])

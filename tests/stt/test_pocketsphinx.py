@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ from app.audio.pcm import SPEECH_RATE_HZ
 from app.errors import BackendUnavailable, ConfigError
 from app.intents.grammar import load_grammar
 from app.settings import build_config
-from app.stt.pocketsphinx import PocketsphinxStt, choose_text, difference, load_command_decoder, read_pronunciations
-from tests.speech import read_recording
+from app.stt.agreement import Agreement
+from app.stt.pocketsphinx import PocketsphinxStt, beginnings_of, choose_text, difference
+from app.stt.sphinx_decoders import load_command_decoders, read_pronunciations
+from tests.speech import list_recordings, read_recording
 
 pytest.importorskip("pocketsphinx")
 CONFIG = PocketsphinxStt.Config()
@@ -128,6 +130,54 @@ def test_partial_hypotheses(recogniser: PocketsphinxStt) -> None:
     assert hypotheses == [("what time is it", False), ("what time is it one two three", True)]
 
 
+@pytest.fixture(scope="module")
+def live_recogniser() -> tuple[PocketsphinxStt, list[float]]:
+    """A recogniser and its clock, which only the speech moves."""
+    now_s = [0.0]
+    backend = PocketsphinxStt(CONFIG, clock=lambda: now_s[0])
+    backend.load()
+    return backend, now_s
+
+
+def shown_live(live_recogniser: tuple[PocketsphinxStt, list[float]], pcm16: bytes) -> tuple[list[str], str]:
+    """Return the texts that appear while this is spoken, and the transcript."""
+    backend, now_s = live_recogniser
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(pcm16), 1920):
+            now_s[0] += 0.06
+            yield pcm16[start : start + 1920]
+
+    agreement = Agreement()
+    *partial, final = backend.transcribe(chunks())
+    texts = [agreement.add(hypothesis.text) for hypothesis in partial]
+    return [text for text in texts if text is not None], final.text
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("row", list_recordings("command"), ids=lambda row: row["file"])
+def test_a_command_appears_while_it_is_spoken(
+    live_recogniser: tuple[PocketsphinxStt, list[float]], row: dict[str, str]
+) -> None:
+    """What appears is the beginning of the transcript, and of a command of five words and more something appears."""
+    texts, final = shown_live(live_recogniser, recording(row["file"]) + bytes(19_200))
+    assert all(f"{final} ".startswith(f"{text} ") for text in texts)
+    assert texts or len(final.split()) < 5
+
+
+@pytest.mark.engine
+def test_dictation_shows_no_commands(live_recogniser: tuple[PocketsphinxStt, list[float]]) -> None:
+    """Of speech that is no command nothing appears."""
+    for row in list_recordings("speech"):
+        if float(row["seconds"]) < 3:
+            assert shown_live(live_recogniser, recording(row["file"]))[0] == []
+
+
+def test_beginnings() -> None:
+    """Commands begin with their first words, from so many on."""
+    assert beginnings_of(["turn on the lamp", "stop it", "turn on the lamp"], 3) == {"turn on the", "turn on the lamp"}
+
+
 @pytest.mark.parametrize(
     ("command", "dictated", "chosen"),
     [
@@ -174,7 +224,7 @@ def test_names_of_the_home(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_sentence_without_pronunciation_is_left_out() -> None:
     """Unknown words do not spoil the other sentences."""
-    decoder = load_command_decoder(["turn on the lamp", "turn on the xyzzyx"])
+    (decoder,) = load_command_decoders(["turn on the lamp", "turn on the xyzzyx"])
     assert decoder.lookup_word("lamp")
     assert not decoder.lookup_word("xyzzyx")
 
@@ -200,7 +250,14 @@ def test_not_loaded() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"sure_words": 0}, {"max_difference": 1.5}, {"min_speech_s": -1}, {"language_weight": 0}, {"beam": 0.1}],
+    [
+        {"sure_words": 0},
+        {"max_difference": 1.5},
+        {"min_speech_s": -1},
+        {"partial_s": -1},
+        {"language_weight": 0},
+        {"beam": 0.1},
+    ],
 )
 def test_settings_out_of_range(settings: dict[str, float]) -> None:
     """A setting that cannot work is refused with its name and what is allowed."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from app.stt.speech_pieces import WINDOW_BYTES, WINDOW_S, cut_speech, is_steady
+from app.stt.speech_pieces import WINDOW_BYTES, WINDOW_S, cut_speech, follow_speech, is_steady
 
 NOISE = np.random.default_rng(1).normal(0, 1, WINDOW_BYTES // 2)
 
@@ -78,3 +78,18 @@ def test_hiss_is_no_speech() -> None:
     assert list(cut_speech([window(True) * 100], lambda pcm16: True)) == []
     assert is_steady([window(True) for _ in range(100)])
     assert not is_steady([window(bool(i % 3)) for i in range(100)])
+
+
+def test_a_piece_can_be_seen_while_it_grows() -> None:
+    """Each look shows more of one piece, none comes without new voice, and the whole is what it is anyway."""
+    pcm16 = talk(0.6, 2.1, 0.6, 0.9, 3.0)
+    *looks, whole = follow_speech([pcm16], is_loud, 0.18, look_every_s=0.45)
+    assert [whole.pcm16] == list(cut_speech([pcm16], is_loud))
+    assert (whole.is_over, any(look.is_over for look in looks)) == (True, False)
+    assert all(later.pcm16.startswith(look.pcm16) for look, later in pairwise([*looks, whole]))
+    assert len(looks) == 8
+
+
+def test_nobody_looks_at_silence() -> None:
+    """Sound without speech is not shown."""
+    assert list(follow_speech([talk(5.0)], is_loud, 0.18, look_every_s=0.3)) == []

@@ -1,0 +1,122 @@
+// The connection to the service, by the contract of docs/websocket.md; it comes back by itself when it breaks.
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15000;
+const PROBE_TIMEOUT_MS = 5000;
+const CLOSED_AS_REPLACED = 4001;
+const SESSION_KEY = "earshot.session";
+
+/**
+ * Tells of each message by its type, with its fields as `detail`; of `sound` ({meta, pcm16}); and of `state`:
+ * "connecting", "open", "waiting" (to try again), "unauthorized" or "replaced".
+ */
+export class LiveConnection extends EventTarget {
+  #url;
+  #probeUrl;
+  #socket = null;
+  #meta = null;
+  #failures = 0;
+  #timer = 0;
+  state = "connecting";
+
+  constructor(page = location) {
+    super();
+    const asked = new URLSearchParams(page.search);
+    const query = new URLSearchParams({session: asked.get("session") || sessionName()});
+    if (asked.get("token")) query.set("token", asked.get("token"));
+    this.#url = new URL(`ws?${query}`, page.href);
+    this.#url.protocol = page.protocol === "https:" ? "wss:" : "ws:";
+    this.#probeUrl = new URL(`ready?${query}`, page.href);
+    for (const name of ["online", "pageshow"]) window.addEventListener(name, () => this.#hurry());
+    document.addEventListener("visibilitychange", () => document.hidden || this.#hurry());
+  }
+
+  get isOpen() {
+    return this.state === "open";
+  }
+
+  connect() {
+    clearTimeout(this.#timer);
+    this.#become("connecting");
+    const socket = new WebSocket(this.#url);
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({data}) => socket === this.#socket && this.#receive(data);
+    socket.onclose = ({code}) => this.#close(socket, code);
+    this.#socket = socket;
+    this.#meta = null;
+  }
+
+  /** Send a message; false where there is no connection to send it over. */
+  send(type, data) {
+    if (!this.isOpen) return false;
+    this.#socket.send(JSON.stringify(data === undefined ? {type} : {type, data}));
+    return true;
+  }
+
+  sendSound(pcm16) {
+    if (this.isOpen) this.#socket.send(pcm16);
+  }
+
+  #receive(data) {
+    if (data instanceof ArrayBuffer) {
+      if (this.#meta) this.#tell("sound", {meta: this.#meta, pcm16: data});
+      this.#meta = null;
+      return;
+    }
+    const {type, ...fields} = JSON.parse(data);
+    const detail = fields.data ?? fields;
+    this.#meta = type === "audio_chunk_meta" ? detail : null;
+    if (type === "ping") this.send("pong");
+    if (type === "session") {
+      this.#failures = 0;
+      this.#become("open");
+    }
+    this.#tell(type, detail);
+  }
+
+  async #close(socket, code) {
+    if (socket !== this.#socket) return;
+    const wasOpen = this.isOpen;
+    if (code === CLOSED_AS_REPLACED) return this.#become("replaced");
+    this.#become("waiting");
+    // A refused handshake tells a page nothing; another call of the same door does.
+    const isUnauthorized = !wasOpen && (await this.#isUnauthorized());
+    if (socket !== this.#socket) return; // another attempt was made meanwhile
+    if (isUnauthorized) return this.#become("unauthorized");
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
+    // Spread, so that all pages do not come back in the same moment after a restart.
+    this.#timer = setTimeout(() => this.connect(), longest * (0.5 + Math.random() / 2));
+  }
+
+  async #isUnauthorized() {
+    try {
+      return (await fetch(this.#probeUrl, {signal: AbortSignal.timeout(PROBE_TIMEOUT_MS)})).status === 401;
+    } catch {
+      return false;
+    }
+  }
+
+  #hurry() {
+    if (this.state === "waiting" && this.#failures) this.connect();
+  }
+
+  #become(state) {
+    this.state = state;
+    this.#tell("state", state);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, {detail}));
+  }
+}
+
+/** Return the name of this tab's conversation, which outlives a reload. */
+function sessionName() {
+  let name = sessionStorage.getItem(SESSION_KEY);
+  if (!name) {
+    const bytes = crypto.getRandomValues(new Uint8Array(8));
+    name = `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+    sessionStorage.setItem(SESSION_KEY, name);
+  }
+  return name;
+}
