@@ -107,6 +107,24 @@ class LiveClient:
         sound = (speech() if pcm16 is None else pcm16) + silence(1.0)
         await self.send_sound(sound if rate == RATE_HZ else convert(sound, RATE_HZ, rate), rate, piece_ms)
 
+    def break_off(self) -> None:
+        """Lose the connection without a word."""
+        self._transport.abort()
+
+    def end_half(self) -> None:
+        """Send no more, as a device does that shuts its side down."""
+        self._transport.write_eof()
+
+    def stop_reading(self) -> None:
+        """Take nothing any more from the connection, which stays open."""
+        self._transport.pause_reading()
+
+    @property
+    def _transport(self) -> Any:
+        connection = self.socket._response.connection
+        assert connection is not None
+        return connection.transport
+
     # ---- down --------------------------------------------------------------------------------------------------------
 
     async def receive(self) -> Message:

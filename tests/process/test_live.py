@@ -120,7 +120,7 @@ async def test_the_rest_of_a_reply_is_heard_on_the_next_connection(service: Runn
         await client.type(LONG)
         await client.until("audio_chunk_meta", sentence_index=1)
         client.leaves_early = True
-        client.socket._response.connection.transport.abort()  # type: ignore[union-attr]
+        client.break_off()
     async with talk(service, session) as client:
         end = await client.until("turn_complete")
         assert (end["outcome"], end["spoken"]) == ("done", " ".join(sentences))
