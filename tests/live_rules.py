@@ -161,7 +161,9 @@ class Spoken(Rule):
         if kind == "speech_started":
             require(turn not in self.turns, "`speech_started` is the first message of its turn, and comes once")
             self.states[turn] = self.STARTED
-        self.turns.add(turn)
+        if kind != "analysis":
+            # Of an upload it may come before the transcript.
+            self.turns.add(turn)
 
     def on_stt_update(self, message: Message) -> None:
         require(self.states[message["turn_id"]] != self.FINISHED, "no `stt_update` follows `stt_finished`")

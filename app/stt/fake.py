@@ -21,6 +21,8 @@ class FakeStt:
         "The transcript; {first} is the first sample that is not zero, {seconds} the whole seconds of speech."
         partials: bool = False
         "Give partial hypotheses, at least one for each chunk: one word more for each 0.1 s of speech."
+        silent_below_s: float = 0.0
+        "A shorter utterance has no words, as a cough, in seconds."
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -50,7 +52,9 @@ class FakeStt:
         """Nothing to close."""
 
     def _text(self, speech: bytearray) -> str:
-        """Return what all of this speech says; nothing for silence."""
+        """Return what all of this speech says; nothing for silence and coughs."""
+        length_s = duration_s(bytes(speech), SPEECH_RATE_HZ)
         first = next((sample for sample in memoryview(bytes(speech)).cast("h") if sample), None)
-        seconds = int(duration_s(bytes(speech), SPEECH_RATE_HZ))
-        return "" if first is None else self._config.text.format(first=first, seconds=seconds)
+        if first is None or length_s < self._config.silent_below_s:
+            return ""
+        return self._config.text.format(first=first, seconds=int(length_s))
