@@ -42,6 +42,7 @@ class _Told:
 
     streams: list[_Stream] = field(default_factory=list)
     by_sentence: dict[int, _Stream] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
     sounding: _Stream | None = None
     is_listened_to: bool = False
     "`speech_started` was told, and `speech_stopped` not yet."
@@ -105,8 +106,11 @@ class LiveScript:
         yield {"type": "stt_finished", "turn_id": turn_id, "text": text}
 
     def _tell_sentence(self, turn_id: str, told: _Told, index: int, text: str, character: str) -> Iterator[Message]:
+        if told.texts.get(index) == text:
+            # The reply is written a second time, since its first writer died.
+            return
         stream = told.streams[-1] if told.streams else None
-        if stream is None or not stream.is_open or stream.character != character:
+        if stream is None or not stream.is_open or stream.character != character or index in told.texts:
             yield from self._stop_text(told)
             stream = _Stream(f"{turn_id}-{len(told.streams)}", character)
             told.streams.append(stream)
@@ -114,7 +118,7 @@ class LiveScript:
                 "type": "text_stream_start", "message_id": stream.message_id, "turn_id": turn_id,
                 "character_name": character,
             }  # fmt: skip
-        told.by_sentence[index] = stream
+        told.by_sentence[index], told.texts[index] = stream, text
         yield {"type": "text_chunk", "message_id": stream.message_id, "sentence_index": index, "text": text}
 
     def _stop_text(self, told: _Told) -> Iterator[Message]:
