@@ -23,6 +23,7 @@ from uvicorn_worker import UvicornWorker
 from app.bridge import Receive, Send, WsgiBridge
 from app.dialects.live import MAX_FRAME_BYTES, LiveDoor, refuse
 from app.errors import NotFound
+from app.live_protocol import LiveProtocol
 from app.service import Service
 
 GONE_AFTER_S = 60
@@ -35,7 +36,7 @@ class EarshotWorker(UvicornWorker):
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
         "http": "httptools",
-        "ws": "websockets-sansio",
+        "ws": LiveProtocol,
         # Protocol pings drop small devices that are busy playing.
         "ws_ping_interval": None,
         "ws_ping_timeout": None,

@@ -23,7 +23,7 @@ FLOORS = (
     ("wsgi", "app.server"),
     ("app.__init__", "app.bridge"),
     ("app.dialects", "app.web"),
-    ("app.service",),
+    ("app.service", "app.live_protocol"),
     ("app.conversation",),
     ("app.pipeline",),
     ("app.stt", "app.llm", "app.tts", "app.analysis"),

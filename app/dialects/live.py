@@ -25,6 +25,7 @@ from app.dialects.live_requests import (
 )
 from app.dialects.live_script import LiveScript, Message
 from app.errors import BadAudio, Forbidden, RateLimited, TurnNotFound, VoiceError
+from app.live_protocol import ON_SOUND
 from app.service import Service
 from app.web.access import RateLimiter, identify, name_session
 
@@ -61,7 +62,9 @@ class LiveDoor:
             await refuse(send, error)
             return
         await send({"type": "websocket.accept"})
-        await Conversation(self._service, session, send).hold(receive)
+        conversation = Conversation(self._service, session, send)
+        scope[ON_SOUND] = conversation.take_sound
+        await conversation.hold(receive)
 
     def _admit(self, scope: Scope) -> Session:
         """Return the session that is asked for; raises what an HTTP request would be answered."""
@@ -238,14 +241,26 @@ class Conversation:
 
     async def _read(self, receive: Receive) -> None:
         while (message := await receive())["type"] != "websocket.disconnect":
+            if (pcm16 := message.get("bytes")) is not None:
+                self.take_sound(pcm16)
+                continue
             self._heard_at_s = time.monotonic()
             try:
-                if (pcm16 := message.get("bytes")) is not None:
-                    self._hear(pcm16)
-                elif self._is_patient():
+                if self._is_patient():
                     self._do(read_request(message["text"]))
             except VoiceError as error:
-                self._answer({"type": "error", "code": error.code, "message": error.message})
+                self._complain(error)
+
+    def take_sound(self, pcm16: bytes) -> None:
+        """Take a frame of the microphone."""
+        self._heard_at_s = time.monotonic()
+        try:
+            self._hear(pcm16)
+        except VoiceError as error:
+            self._complain(error)
+
+    def _complain(self, error: VoiceError) -> None:
+        self._answer({"type": "error", "code": error.code, "message": error.message})
 
     def _is_patient(self) -> bool:
         """Count a message; false when too many came in this second.  Raises RateLimited at the first of those."""
