@@ -42,6 +42,7 @@ class _Told:
 
     streams: list[_Stream] = field(default_factory=list)
     by_sentence: dict[int, _Stream] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
     sounding: _Stream | None = None
     is_listened_to: bool = False
     "`speech_started` was told, and `speech_stopped` not yet."
@@ -105,6 +106,12 @@ class LiveScript:
         yield {"type": "stt_finished", "turn_id": turn_id, "text": text}
 
     def _tell_sentence(self, turn_id: str, told: _Told, index: int, text: str, character: str) -> Iterator[Message]:
+        if (earlier := told.by_sentence.get(index)) is not None:
+            # The reply is written again, since the language model died: only what is different now is told again.
+            if (told.texts[index], earlier.character) == (text, character):
+                return
+            yield from self._stop_text(told)
+            told.by_sentence = {i: stream for i, stream in told.by_sentence.items() if i < index}
         stream = told.streams[-1] if told.streams else None
         if stream is None or not stream.is_open or stream.character != character:
             yield from self._stop_text(told)
@@ -114,7 +121,7 @@ class LiveScript:
                 "type": "text_stream_start", "message_id": stream.message_id, "turn_id": turn_id,
                 "character_name": character,
             }  # fmt: skip
-        told.by_sentence[index] = stream
+        told.by_sentence[index], told.texts[index] = stream, text
         yield {"type": "text_chunk", "message_id": stream.message_id, "sentence_index": index, "text": text}
 
     def _stop_text(self, told: _Told) -> Iterator[Message]:

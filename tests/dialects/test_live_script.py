@@ -13,6 +13,7 @@ from app.conversation.turns import Turn
 from app.dialects.live_requests import own_settings
 from app.dialects.live_script import LiveScript
 from app.messages import Prompt, Sentence, SpeechChunk, StageDone, Utterance
+from app.pipeline.jobs import Redone
 from tests.conversation.desk import Desk, make_desk
 from tests.live_contract import ContractChecker
 
@@ -124,6 +125,26 @@ def test_a_turn_that_goes_on(client: Client) -> None:
     starts = [m for m in client.told if m["type"] == "audio_stream_start"]
     assert [m["resumed"] for m in starts] == [False, True]
     client.checker.finish()
+
+
+@pytest.mark.parametrize(("again", "n_streams"), [(("One.", "Two."), 1), (("One.", "Deux.", "Trois."), 2)])
+def test_a_reply_that_is_written_again(client: Client, again: tuple[str, ...], n_streams: int) -> None:
+    """What was told already is not told twice; other words begin a stream of their own."""
+    client.desk.session.say_text("hello")
+    stages = client.desk.stages
+    job = stages.last(Prompt)
+    stages.give(job, Sentence(job.header, 0, "One."), Sentence(job.header, 1, "Two."))
+    client.speak(stages.jobs[1].message, 0.3)  # type: ignore[arg-type]
+    client.follow(0.1)
+    stages.give(job, Redone(job.header, "llm"))
+    for new in stages.answer(*again):
+        client.speak(new.message, 0.3)  # type: ignore[arg-type]
+    assert client.follow(3.0)[-1] == "turn_complete"
+    client.checker.finish()
+    told = [message for message in client.told if message["type"] == "text_chunk"]
+    assert [message["text"] for message in told] == list(dict.fromkeys(["One.", "Two.", *again]))
+    assert len({message["message_id"] for message in told}) == n_streams
+    assert client.told[-1]["spoken"] == " ".join(again)
 
 
 def test_analysis_may_come_last(client: Client) -> None:
