@@ -16,7 +16,6 @@ from app.audio.vad import load_detector
 from app.backends import backend_config, check_voices
 from app.config import STAGES, Config
 from app.conversation.ears import Ears
-from app.conversation.preferences import Choices
 from app.conversation.sessions import Sessions
 from app.devices import Devices
 from app.fallback import BackendChoice, Limits
@@ -66,9 +65,7 @@ def build_service(config: Config) -> Service:
     metrics = Metrics()
     pipeline = Pipeline(build_stages(config), metrics)
     check_voices(REGISTRIES["tts"], config)
-    choices = Choices(config.characters, config.llm.models, config.tts.voices)
-    prompt = config.llm.system_prompt
-    sessions = Sessions(pipeline, metrics, config.server, config.session, prompt, choices=choices)
+    sessions = Sessions(pipeline, metrics, config)
     ears = Ears(lambda: load_detector(config.listening.vad))
     devices = Devices()
     metrics.devices_online.set_function(devices.n_online)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 
+from app.audio.likeness import likeness
 from app.conversation.echo import is_echo
 from app.conversation.events import EchoHeard, EventLog, ReplyPaused, ReplyResumed
 from app.conversation.line import Line
@@ -14,6 +15,8 @@ from app.conversation.turns import Turn
 
 ECHO_MEMORY_S = 3.0
 """What sounded so long before somebody spoke may still be its echo."""
+OWN_VOICE = 0.45
+"""From this likeness on what is heard is what is played."""
 SURE_WORDS = 2
 """So many words of a partial transcript are speech; one alone may be made of a cough."""
 
@@ -34,13 +37,16 @@ class BargeIn:
     Whoever calls `pause`, `go_on`, `take_over` or `understands` holds the session's lock.
     """
 
-    def __init__(self, line: Line, log: EventLog, lock: threading.RLock, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, line: Line, log: EventLog, lock: threading.RLock, clock: Callable[[], float], guards_echo: bool
+    ) -> None:
         self.player: Player | None = None
         "Plays to the live client; None when there is none."
         self._line = line
         self._log = log
         self._lock = lock
         self._clock = clock
+        self._guards_echo = guards_echo
         self._when_replaced: Callable[[], None] = lambda: None
         self._paused: Turn | None = None
         self._echoing: Turn | None = None
@@ -67,6 +73,12 @@ class BargeIn:
                 is_echoing = self._echoing is not None and not self._echoing.is_heard_out
                 return Phase.ECHOING if is_echoing else Phase.SPEAKING
             return Phase.THINKING if self._line.current is not None else Phase.IDLE
+
+    def is_own_voice(self, heard: bytes) -> bool:
+        """Say whether the microphone hears what is being played: PCM16 at SPEECH_RATE_HZ, the newest of it."""
+        if self.player is None or not self._guards_echo:
+            return False
+        return likeness(heard, self.player.sounded(self._clock())) >= OWN_VOICE
 
     def pause(self) -> None:
         """Be silent, since somebody speaks; nothing happens when there is no reply."""
@@ -97,7 +109,7 @@ class BargeIn:
 
     def understands(self, turn: Turn, text: str) -> bool:
         """Say whether the words of a turn that is heard over others are the user's own, and not the reply's echo."""
-        if not text or self.player is None:
+        if not text or self.player is None or not self._guards_echo:
             return bool(text)
         sentences = self.player.heard_since(turn.marks["received"] - ECHO_MEMORY_S)
         if not is_echo(text, sentences):

@@ -24,6 +24,8 @@ FED_WINDOWS = 6
 """Speech goes to the recogniser in pieces of so many windows: a message each would cost more than the recognition."""
 MAX_WAITING_BYTES = 10 * 2 * SPEECH_RATE_HZ
 """Sound that may wait for the detector; more is lost, as on a machine that cannot keep up."""
+OWN_VOICE_WINDOWS = 10
+"""So long nothing is heard after the reply's own voice was: to compare costs more than to listen."""
 NEVER = math.inf
 
 Mode = Literal["hands_free", "push_to_talk"]
@@ -61,6 +63,7 @@ class Microphone:
         self._arrived: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._rest = b""
+        self._deaf_windows = 0
         self._is_closed = False
         self._is_abandoned = False
         self._hearing: Hearing | None = None
@@ -103,15 +106,17 @@ class Microphone:
 
     def hear(self, window: bytes, probability: float) -> None:
         """Take the next window and how probable it is that somebody speaks in it."""
-        start_ms = self._start_ms[self._session.barge_in.phase()]
-        if start_ms == NEVER and self._hearing is None:
+        phase = self._session.barge_in.phase()
+        start_ms = self._start_ms[phase]
+        if self._hearing is None and (start_ms == NEVER or self._deaf_windows > 0):
+            self._deaf_windows = max(0, self._deaf_windows - 1)
             # Nothing of it may count towards an utterance that begins when the reply is over.
             self._endpointer.reset()
             self._before.clear()
             return
         endpoint = self._endpointer.push(probability, start_ms)
         if endpoint is Endpoint.STARTED:
-            self._begin(self._with_pre_roll(window))
+            self._begin_unless_own_voice(phase, window)
         elif self._hearing is not None:
             self._add(window)
         else:
@@ -126,10 +131,15 @@ class Microphone:
         else:
             self._add(window)
 
-    def _with_pre_roll(self, window: bytes) -> list[bytes]:
-        """Return what was heard from a little before the beginning up to this window."""
-        n_windows = self._pre_roll_windows + math.ceil(self._endpointer.utterance_ms / WINDOW_MS)
-        return [*self._before, window][-n_windows:]
+    def _begin_unless_own_voice(self, phase: Phase, window: bytes) -> None:
+        """Begin an utterance, unless the microphone hears the reply that is being played."""
+        n_windows = math.ceil(self._endpointer.utterance_ms / WINDOW_MS)
+        utterance = [*self._before, window][-n_windows:]
+        if phase is Phase.SPEAKING and self._session.barge_in.is_own_voice(b"".join(utterance)):
+            self._endpointer.reset()
+            self._deaf_windows = OWN_VOICE_WINDOWS
+        else:
+            self._begin([*self._before, window][-n_windows - self._pre_roll_windows :])
 
     def _begin(self, windows: list[bytes]) -> None:
         self._before.clear()

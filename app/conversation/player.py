@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.audio.pcm import BYTES_PER_SAMPLE, duration_s
-from app.audio.resample import StreamResampler
+from app.audio.pcm import BYTES_PER_SAMPLE, SPEECH_RATE_HZ, duration_s
+from app.audio.resample import StreamResampler, resample
 from app.conversation.delivery import Outlet
 from app.conversation.segments import Segment
 from app.conversation.turns import Turn
@@ -18,6 +18,8 @@ from app.conversation.turns import Turn
 LIVE_RATE_HZ = 24_000
 """The rate of all sound that a live client gets."""
 MAX_CHUNK_S = 0.2
+PLAYED_S = 1.5
+"""What sounded so long ago may still be heard by a microphone: the way through a network and a room and back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Player:
         "The place at which a pause cut a sentence."
         self._sent: deque[_Sent] = deque()
         self._plays_until_s = 0.0
+        self._played: deque[_Sent] = deque()
+        "What sounded in the last PLAYED_S."
         self._lately: deque[tuple[float, Segment]] = deque(maxlen=8)
         self._sounded: set[str] = set()
         "Turns of which something was sent."
@@ -156,6 +160,21 @@ class Player:
             texts += list(dict.fromkeys(sent.segment.text for sent in self._sent))
             return texts
 
+    def sounded(self, now_s: float) -> bytes:
+        """Return what has sounded lately, PCM16 at SPEECH_RATE_HZ."""
+        with self._lock:
+            self._note_played(now_s)
+            pieces = [*self._played, *(sent for sent in self._sent if sent.starts_at_s < now_s)]
+            sound = (
+                resample(
+                    sent.segment.audio_from(sent.start_byte, sent.byte_at(now_s) - sent.start_byte),
+                    sent.segment.sample_rate,
+                    SPEECH_RATE_HZ,
+                )
+                for sent in pieces
+            )
+            return b"".join(sound)
+
     # ---- the way of the sound ----------------------------------------------------------------------------------------
 
     def _next_sound(self, now_s: float) -> Sound | None:
@@ -210,8 +229,11 @@ class Player:
 
     def _note_played(self, now_s: float) -> None:
         """Settle what the user has heard by now."""
+        while self._played and self._played[0].ends_at_s < now_s - PLAYED_S:
+            self._played.popleft()
         while self._sent and self._sent[0].ends_at_s <= now_s:
             played = self._sent.popleft()
+            self._played.append(played)
             if played.is_last:
                 self._lately.append((played.ends_at_s, played.segment))
                 self._outlet.settle_segment(played.turn, played.segment, delivered=True)
@@ -229,6 +251,8 @@ class Player:
                 self._outlet.settle_segment(turn, segment, delivered=False)
         self._cut, self._reading = _read(turn, heard, position), None
         self._lately.append((now_s, heard))
+        if self._sent:
+            self._played.append(replace(self._sent[0], end_byte=position, ends_at_s=now_s))
         self._sent.clear()
         self._plays_until_s = now_s
 

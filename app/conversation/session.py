@@ -62,7 +62,7 @@ class Session:
         self._around = around
         self._history = History(around.config.history_turns)
         self._line = Line()
-        self.barge_in = BargeIn(self._line, self.log, self.lock, around.clock)
+        self.barge_in = BargeIn(self._line, self.log, self.lock, around.clock, guards_echo=around.guards_echo)
 
     # ---- what begins a turn ---------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from app.audio.pcm import tone
-from app.config import ServerConfig, SessionConfig
+from app.config import Config
 from app.conversation.events import Event, TurnDone, TurnFailed
 from app.conversation.preferences import Choices
 from app.conversation.session import Session
@@ -31,23 +31,28 @@ class Sessions:
         self,
         pipeline: Pipeline,
         metrics: Metrics,
-        server: ServerConfig,
-        config: SessionConfig,
-        system_prompt: str = "",
+        config: Config,
         clock: Callable[[], float] = time.monotonic,
-        choices: Choices | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._metrics = metrics
-        self._server = server
-        self._config = config
+        self._server = config.server
+        self._config = config.session
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._open_turns = 0
         self._is_stopping = False
-        self._around = Surroundings(pipeline, config, clock, self._on_turn_open, self._on_turn_end, system_prompt)
-        self._around.choices = choices or Choices()
+        self._around = Surroundings(
+            pipeline,
+            config.session,
+            clock,
+            self._on_turn_open,
+            self._on_turn_end,
+            config.llm.system_prompt,
+            Choices(config.characters, config.llm.models, config.tts.voices),
+            config.listening.echo_guard,
+        )
         metrics.sessions.set_function(lambda: len(self._sessions))
         metrics.open_turns.set_function(lambda: self._open_turns)
         self._apology_audio: list[SpeechChunk] = []

@@ -33,6 +33,8 @@ class Surroundings:
     system_prompt: str = ""
     choices: Choices = field(default_factory=Choices)
     "What a session may choose for itself."
+    guards_echo: bool = True
+    "What the device just played is no utterance."
     apology: SpokenApology | None = None
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     "Told of every event of every session."

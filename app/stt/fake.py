@@ -20,7 +20,7 @@ class FakeStt:
         text: str = "utterance {first}"
         "The transcript; {first} is the first sample that is not zero, {seconds} the whole seconds of speech."
         partials: bool = False
-        "Give a partial hypothesis for each chunk: the words so far, one more for each 0.1 s of speech."
+        "Give partial hypotheses, at least one for each chunk: one word more for each 0.1 s of speech."
         silent_below_s: float = 0.0
         "A shorter utterance has no words, as a cough, in seconds."
 
@@ -32,12 +32,14 @@ class FakeStt:
 
     def transcribe(self, chunks: Iterable[bytes]) -> Iterator[Hypothesis]:
         """Yield the scripted transcript."""
-        speech = bytearray()
+        speech, n_told = bytearray(), 0
         for chunk in chunks:
             speech += chunk
             if self._config.partials:
                 n_words = 1 + int(10 * duration_s(bytes(speech), SPEECH_RATE_HZ))
-                yield Hypothesis(" ".join(self._text(speech).split()[:n_words]), is_final=False)
+                for n in range(min(n_told + 1, n_words), n_words + 1):
+                    yield Hypothesis(" ".join(self._text(speech).split()[:n]), is_final=False)
+                n_told = n_words
         self._config.pause()
         text = self._text(speech)
         if not text:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import BackendUnavailable
+from app.tts.flite import FliteTts
+
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.process
 
@@ -46,3 +49,15 @@ def test_recordings_are_answered(tmp_path):
     options = ["--repeat", "2", "--config", str(config), "--paced"]
     figures = run("bench.answer", str(tmp_path / "question.wav"), *options)
     assert figures["question.first_byte_max_ms"] >= figures["question.first_byte_ms"] > 0
+
+
+def test_questions_at_live_microphones_are_answered():
+    """bench.live knows where each question ends, and sees each answered."""
+    try:
+        FliteTts(FliteTts.Config()).load()
+    except BackendUnavailable as error:
+        pytest.skip(error.message)
+    figures = run("bench.live", "--microphones", "3", "--seconds", "3", "--every", "4", "--detector", "webrtc")
+    assert figures["turns_asked"] > figures["turns_unanswered"] == 0
+    assert figures["reaction_p95_ms"] > 0
+    assert {"cpu_per_microphone_percent", "rss_talking_kb_per_session", "client_late_p99_ms"} <= figures.keys()

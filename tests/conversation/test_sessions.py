@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.config import ServerConfig, SessionConfig
+from app.config import Config, ServerConfig
 from app.conversation.sessions import Sessions
 from app.errors import SessionNotFound, StageUnavailable
 from app.messages import Sentence
@@ -24,8 +24,8 @@ class Clock:
 def make(clock: Clock | None = None, **server: Any) -> tuple[Sessions, ScriptedPipeline]:
     """Return sessions that are ready, with their apology spoken."""
     stages = ScriptedPipeline()
-    config = ServerConfig(**server)
-    sessions = Sessions(stages, Metrics(), config, SessionConfig(), clock=clock or Clock())  # type: ignore[arg-type]
+    config = Config(server=ServerConfig(**server))
+    sessions = Sessions(stages, Metrics(), config, clock=clock or Clock())  # type: ignore[arg-type]
     sessions.tick()
     stages.speak(stages.last(Sentence), b"\x01\x02")
     assert sessions.is_ready
@@ -51,7 +51,7 @@ def test_a_name_is_one_session() -> None:
 def test_nothing_is_admitted_before_the_apology_is_spoken() -> None:
     """The service is ready only when it could also apologise."""
     stages = ScriptedPipeline()
-    sessions = Sessions(stages, Metrics(), ServerConfig(), SessionConfig())  # type: ignore[arg-type]
+    sessions = Sessions(stages, Metrics(), Config())  # type: ignore[arg-type]
     sessions.tick()
     assert code_of(sessions) == "starting"
 
@@ -59,7 +59,7 @@ def test_nothing_is_admitted_before_the_apology_is_spoken() -> None:
 def test_a_voice_that_cannot_apologise_beeps() -> None:
     """A voice that fails at start does not keep the service from starting."""
     stages = ScriptedPipeline()
-    sessions = Sessions(stages, Metrics(), ServerConfig(), SessionConfig())  # type: ignore[arg-type]
+    sessions = Sessions(stages, Metrics(), Config())  # type: ignore[arg-type]
     sessions.tick()
     stages.fail(stages.last(Sentence), "tts")
     sessions.admit()
@@ -110,7 +110,7 @@ def test_idle_sessions_are_cleaned_away() -> None:
     clock = Clock()
     sessions, _ = make(clock)
     sessions.open("kitchen")
-    clock.now_s += SessionConfig().idle_timeout_s + 1
+    clock.now_s += Config().session.idle_timeout_s + 1
     sessions.tick()
     assert sessions.all() == []
 

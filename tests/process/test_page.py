@@ -131,7 +131,7 @@ def speech(seconds: float, *bursts_s: tuple[float, float]) -> Samples:
     """Return silence with something loud, from -20 to 20 thousand, where a burst begins and ends."""
     times = np.arange(round(seconds * SPEECH_RATE_HZ)) / SPEECH_RATE_HZ
     noise = np.random.default_rng(3).standard_normal(len(times))
-    smooth = np.convolve(noise, np.hanning(12), "same")
+    smooth = np.convolve(noise, np.hanning(24), "same")
     is_loud = np.any([(times >= begin) & (times < end) for begin, end in bursts_s], axis=0)
     return smooth / np.abs(smooth).max() * 20_000 * is_loud
 
@@ -196,7 +196,7 @@ def test_what_is_spoken_is_shown(
     heard = np.frombuffer(bytes(live.heard_pcm16), "<i2").astype(float)
     # In pieces, because the browser's own fake microphone may slip on a busy machine.
     pieces = np.split(spoken[round(0.6 * SPEECH_RATE_HZ) : round(1.4 * SPEECH_RATE_HZ)], 8)
-    assert np.median([similarity(heard, piece) for piece in pieces]) > 0.99
+    assert np.median([similarity(heard, piece) for piece in pieces]) > 0.95
 
 
 def test_the_answer_is_heard(open_page: OpenPage, live: LiveStandIn, script: Script) -> None:
@@ -213,7 +213,7 @@ def test_the_answer_is_heard(open_page: OpenPage, live: LiveStandIn, script: Scr
         wait_for_phase(page, "idle")
         heard, rate, _ = read()
     sent = np.frombuffer(live.reply_pcm16, "<i2").astype(float) / 32768
-    assert similarity(resample(heard, rate, REPLY_RATE_HZ), sent) > 0.98
+    assert similarity(heard, resample(sent, REPLY_RATE_HZ, rate)) > 0.99
     assert page.evaluate("marked") == list(script.sentences)
     assert page.query_selector(".sounding") is None
 
@@ -438,3 +438,17 @@ def test_the_page_asks_nobody_else(open_page: OpenPage, page_url: str) -> None:
     wait_until_connected(page)
     assert asked
     assert [url for url in asked if not url.startswith((page_url, "data:"))] == []
+
+
+class TestRefusal:
+    """A service that answers, and refuses every WebSocket."""
+
+    @pytest.fixture
+    def script(self) -> Script:
+        """Refuse as one does whose list of origins lacks the page."""
+        return Script(refuses=403)
+
+    def test_a_refused_page_says_what_may_be_wrong(self, open_page: OpenPage) -> None:
+        """The page tells a service that refuses it from one that is away."""
+        page = open_page()
+        page.wait_for_selector(".notice >> text=server.origins")

@@ -32,7 +32,7 @@ class Script:
     sentence_s: float = 1.0
     character_name: str = ""
     send_ahead_s: float = 2.0
-    refuses: Literal[0, 401, 503] = 0
+    refuses: Literal[0, 401, 403, 503] = 0
     "The status of refused handshakes; 0 when they are let in."
     session: dict[str, Any] = field(default_factory=dict)
     "Fields of the message `session` that differ."
@@ -123,7 +123,9 @@ class LiveStandIn:
         return web.FileResponse(STATIC / "index.html")
 
     async def _ready(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ready"}, status=self.script.refuses or 200)
+        # The door's origins hold for WebSockets alone.
+        refuses = self.script.refuses if self.script.refuses != 403 else 0
+        return web.json_response({"status": "ready"}, status=refuses or 200)
 
     async def _converse(self, request: web.Request) -> web.StreamResponse:
         if self.script.refuses:

@@ -169,8 +169,24 @@ def test_a_command_appears_while_it_is_spoken(
 def test_dictation_shows_no_commands(live_recogniser: tuple[PocketsphinxStt, list[float]]) -> None:
     """Of speech that is no command nothing appears."""
     for row in list_recordings("speech"):
-        if float(row["seconds"]) < 3:
+        if float(row["seconds"]) < 2:
             assert shown_live(live_recogniser, recording(row["file"]))[0] == []
+
+
+@pytest.mark.engine
+def test_a_slow_speaker_holds_nobody_up(live_recogniser: tuple[PocketsphinxStt, list[float]]) -> None:
+    """While one utterance is listened to and looked at, another one is recognised."""
+    backend, now_s = live_recogniser
+    lamp, time_of_day = (recording(f"rhasspy_{name}.wav") for name in ("turn_on_the_lamp", "what_time_is_it"))
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(lamp), 9600):
+            now_s[0] += 0.3
+            yield lamp[start : start + 9600]
+            if start == 5 * 9600:
+                assert heard(backend, time_of_day) == "what time is it"
+
+    assert list(backend.transcribe(chunks()))[-1].text == "turn on the lamp"
 
 
 def test_beginnings() -> None:

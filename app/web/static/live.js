@@ -18,6 +18,7 @@ export class LiveConnection extends EventTarget {
   #failures = 0;
   #timer = 0;
   state = "connecting";
+  isRefused = false; // the service answers, but lets no WebSocket of this page in
 
   constructor(page = location) {
     super();
@@ -80,19 +81,20 @@ export class LiveConnection extends EventTarget {
     if (code === CLOSED_AS_REPLACED) return this.#become("replaced");
     this.#become("waiting");
     // A refused handshake tells a page nothing; another call of the same door does.
-    const isUnauthorized = !wasOpen && (await this.#isUnauthorized());
+    const status = wasOpen ? 0 : await this.#probe();
     if (socket !== this.#socket) return; // another attempt was made meanwhile
-    if (isUnauthorized) return this.#become("unauthorized");
+    this.isRefused = status === 200;
+    if (status === 401) return this.#become("unauthorized");
     const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
     // Spread, so that all pages do not come back in the same moment after a restart.
     this.#timer = setTimeout(() => this.connect(), longest * (0.5 + Math.random() / 2));
   }
 
-  async #isUnauthorized() {
+  async #probe() {
     try {
-      return (await fetch(this.#probeUrl, {signal: AbortSignal.timeout(PROBE_TIMEOUT_MS)})).status === 401;
+      return (await fetch(this.#probeUrl, {signal: AbortSignal.timeout(PROBE_TIMEOUT_MS)})).status;
     } catch {
-      return false;
+      return 0;
     }
   }
 

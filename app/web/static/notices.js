@@ -15,8 +15,11 @@ const MICROPHONE = {
 
 const CONNECTION = {
   waiting: "The service cannot be reached. Trying again …",
+  refused:
+    "The service is there, but does not let this page connect. It may be busy; a proxy in between may not pass on WebSockets; or " +
+    "server.origins must name this page's address. Trying again …",
   replaced: "This conversation goes on in another tab or on another device.",
-  unauthorized: "This service wants a token. “scripts/run --lan” shows it; whoever runs the service has it.",
+  unauthorized: "This service wants a token. “scripts/run” shows it at start; whoever runs the service has it.",
 };
 
 const SERVICE = {

@@ -1,19 +1,15 @@
 // The page at /: puts microphone, connection, voice and transcript together.
 
 import {AudioOutlet} from "./audio.js";
+import {Listening} from "./listening.js";
 import {LiveConnection} from "./live.js";
-import {isMicrophoneAllowedHere, Microphone} from "./microphone.js";
+import {isMicrophoneAllowedHere} from "./microphone.js";
 import {Notices} from "./notices.js";
 import {Player} from "./player.js";
-import {PressButton} from "./press.js";
 import {Settings} from "./settings.js";
 import {Transcript} from "./transcript.js";
 
-const SPEECH_RATE_HZ = 16000;
-const LINGER_MS = 10000; // the next push finds the microphone open; then the browser's sign goes out
-const MOST_HELD_FRAMES = 100; // 3 s, while it is not known yet whether the press is a tap
 const SHORT_BREAK_MS = 1500;
-const QUIETEST_DBFS = -60;
 const HINTS = {
   idle: "Tap to talk, or hold while you speak",
   opening: "Opening the microphone …",
@@ -30,24 +26,17 @@ class TalkPage {
   audio = new AudioOutlet();
   live = new LiveConnection();
   player = new Player(this.audio);
-  microphone = new Microphone();
   settings = new Settings(find("settings"), find("open-settings"));
   transcript = new Transcript(find("turns"), find("announcer"));
   notices = new Notices(find("notices"));
-  #mode = "off"; // or "hands_free" or "push_to_talk"
-  #modeBefore = "off";
-  #isOpening = false;
-  #isPressed = false;
-  #heldFrames = null; // of a press that may become a tap or a hold
+  listening = new Listening(find("talk"), this);
   #hearing = null; // turn_id of the utterance in progress
   #open = new Set(); // turns that wait for their answer's end
   #silenced = new Set(); // turns whose sound is not wanted any more
   #stoppedAt = new Map(); // when the utterance of a turn ended, or its text was sent
   #typedAt = null;
   #answeredMs = new Map();
-  #lingerTimer = 0;
   #awayTimer = 0;
-  #wakeLock = null;
 
   start() {
     this.audio.watchGestures();
@@ -63,12 +52,7 @@ class TalkPage {
   // ---- what the user does ----
 
   #watchControls() {
-    new PressButton(find("talk"), {
-      onPress: () => this.#press(),
-      onTap: () => this.#tap(),
-      onHold: () => this.#hold(),
-      onRelease: () => this.#release(),
-    });
+    this.listening.addEventListener("change", () => this.#showPhase());
     find("stop").addEventListener("click", () => this.#interrupt());
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !find("settings").open) this.#interrupt();
@@ -79,83 +63,6 @@ class TalkPage {
     });
     find("examples").addEventListener("click", ({target}) => target.matches("button") && this.#type(target.textContent));
     this.settings.addEventListener("choice", ({detail}) => this.live.send("model_settings", detail));
-    this.settings.addEventListener("listening", () => this.#changeListening());
-    document.addEventListener("visibilitychange", () => this.#keepAwake());
-  }
-
-  #press() {
-    this.#isPressed = true;
-    this.#modeBefore = this.#mode;
-    this.#heldFrames = [];
-    if (this.#mode === "off") this.#openMicrophone();
-  }
-
-  #tap() {
-    this.#isPressed = false;
-    if (this.#modeBefore === "off") this.#listen("hands_free");
-    else this.#stopListening();
-  }
-
-  #hold() {
-    this.#listen("push_to_talk");
-  }
-
-  #release() {
-    this.#isPressed = false;
-    this.#stopListening();
-    if (this.#modeBefore === "hands_free") this.#listen("hands_free");
-  }
-
-  async #openMicrophone() {
-    clearTimeout(this.#lingerTimer);
-    this.#isOpening = !this.microphone.isOpen;
-    this.#showPhase();
-    try {
-      await this.microphone.open(this.audio, this.settings.processing);
-      this.notices.clear("microphone");
-    } catch (error) {
-      if (this.#mode !== "off") this.live.send("stop_listening");
-      this.#mode = this.#modeBefore = "off";
-      this.notices.showMicrophone(error.code);
-    }
-    this.#isOpening = false;
-    if (this.#mode === "off" && !this.#isPressed) this.#linger();
-    this.#showPhase();
-  }
-
-  #listen(mode) {
-    this.#mode = mode;
-    this.#startListening();
-    for (const pcm16 of this.#heldFrames ?? []) this.live.sendSound(pcm16);
-    this.#heldFrames = null;
-    this.#openMicrophone();
-    this.#keepAwake();
-  }
-
-  #startListening() {
-    this.live.send("start_listening", {rate: SPEECH_RATE_HZ, mode: this.#mode, ...this.settings.listening});
-  }
-
-  #stopListening() {
-    this.#mode = "off";
-    this.#heldFrames = null;
-    this.live.send("stop_listening");
-    this.#linger();
-    this.#keepAwake();
-    this.#showPhase();
-  }
-
-  /** Close the microphone soon. */
-  #linger() {
-    clearTimeout(this.#lingerTimer);
-    this.#lingerTimer = setTimeout(() => this.#mode === "off" && this.microphone.close(), LINGER_MS);
-  }
-
-  #changeListening() {
-    this.microphone.close();
-    if (this.#mode === "off") return;
-    this.#startListening();
-    this.#openMicrophone();
   }
 
   #interrupt() {
@@ -166,7 +73,10 @@ class TalkPage {
 
   #type(text) {
     if (!text) return false;
-    if (!this.live.send("user_message", {text})) return false;
+    if (!this.live.send("user_message", {text})) {
+      if (this.live.state === "waiting") this.#explainAbsence();
+      return false;
+    }
     this.#silence();
     this.transcript.addTyped(text);
     this.#typedAt = performance.now();
@@ -188,24 +98,12 @@ class TalkPage {
   // ---- sound ----
 
   #watchSound() {
-    this.microphone.addEventListener("frame", ({detail}) => this.#hear(detail));
-    this.microphone.addEventListener("lost", () => {
-      if (this.#mode !== "off") this.#stopListening();
-      this.notices.showMicrophone("lost");
-    });
     this.live.addEventListener("sound", ({detail}) => this.#play(detail));
     this.player.addEventListener("sentence", ({detail}) => this.#markSentence(detail));
     this.player.addEventListener("silent", () => {
       this.transcript.markSounding();
       this.#showPhase();
     });
-  }
-
-  #hear({pcm16, rms}) {
-    const level = this.#mode === "off" ? 0 : Math.max(0, 1 - (20 * Math.log10(rms + 1e-9)) / QUIETEST_DBFS);
-    find("talk").style.setProperty("--level", level.toFixed(2));
-    if (this.#mode !== "off") this.live.sendSound(pcm16);
-    else if (this.#isPressed && this.#heldFrames?.length < MOST_HELD_FRAMES) this.#heldFrames.push(pcm16);
   }
 
   #play({meta, pcm16}) {
@@ -233,7 +131,7 @@ class TalkPage {
     this.live.addEventListener("session", ({detail}) => {
       this.player.rateHz = detail.sample_rate;
       this.settings.offer(detail);
-      if (this.#mode === "hands_free") this.#startListening();
+      this.listening.resume();
     });
     this.live.addEventListener("settings", ({detail}) => this.settings.show(detail));
     this.live.addEventListener("error", ({detail}) => {
@@ -259,17 +157,20 @@ class TalkPage {
 
   /** A short break is over before anybody has read about it. */
   #explainConnection(state, action) {
-    if (state === "waiting") this.#awayTimer ||= setTimeout(() => this.notices.showConnection(state), SHORT_BREAK_MS);
+    if (state === "waiting") this.#awayTimer ||= setTimeout(() => this.#explainAbsence(), SHORT_BREAK_MS);
     if (state === "waiting" || state === "connecting") return;
     clearTimeout(this.#awayTimer);
     this.#awayTimer = 0;
     this.notices.showConnection(state, action);
   }
 
+  #explainAbsence() {
+    this.notices.showConnection(this.live.isRefused ? "refused" : "waiting");
+  }
+
   #giveUp() {
     this.player.drop();
-    if (this.#mode !== "off") this.#stopListening();
-    this.microphone.close();
+    this.listening.giveUp();
   }
 
   // ---- turns ----
@@ -323,33 +224,23 @@ class TalkPage {
   // ---- how it looks ----
 
   get phase() {
-    if (this.#isOpening) return "opening";
+    if (this.listening.isOpening) return "opening";
     if (this.#hearing) return "hearing";
     if (this.player.isSounding) return "speaking";
     if (this.#open.size) return "thinking";
-    return this.#mode === "off" ? "idle" : "listening";
+    return this.listening.mode === "off" ? "idle" : "listening";
   }
 
   #showPhase() {
     const phase = this.phase;
-    const isInterruptible = this.#mode === "hands_free" && !("interrupt_speaking_ms" in this.settings.listening);
+    const isInterruptible = this.listening.mode === "hands_free" && !("interrupt_speaking_ms" in this.settings.listening);
     document.body.dataset.phase = phase;
-    document.body.dataset.mode = this.#mode;
+    document.body.dataset.mode = this.listening.mode;
     find("hint").textContent = phase === "speaking" && isInterruptible ? INTERRUPTIBLE_HINT : HINTS[phase];
-    find("talk").setAttribute("aria-pressed", String(this.#mode !== "off"));
+    find("talk").setAttribute("aria-pressed", String(this.listening.mode !== "off"));
     find("stop").disabled = phase !== "speaking" && phase !== "thinking";
-    if (this.#mode === "off") find("talk").style.setProperty("--level", "0");
   }
 
-  /** A phone that lies on the table does not go to sleep in a hands-free conversation. */
-  async #keepAwake() {
-    if (this.#mode !== "hands_free") {
-      this.#wakeLock?.release();
-      this.#wakeLock = null;
-    } else if (!document.hidden && (this.#wakeLock?.released ?? true)) {
-      this.#wakeLock = await navigator.wakeLock?.request("screen").catch(() => null);
-    }
-  }
 }
 
 function openWithToken(token) {
