@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def measure_all(variant: Variant, options: argparse.Namespace) -> Figures:
     first_p95_ms = math.nan
     for load in loads:
         run = measure(variant, load)
+        print(f"{load.n_microphones} microphones: p95 {run['reaction_p95_ms']:.1f} ms", file=sys.stderr)
         figures |= {f"{load.n_microphones}.{name}": value for name, value in run.items()}
         if load is loads[0]:
             first_p95_ms = run["reaction_p95_ms"]

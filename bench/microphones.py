@@ -148,9 +148,10 @@ class LiveMicrophone(asyncio.Protocol):
         self.refused: Counter[str] = Counter()
         self._session_id = session_id
         self._cycle = cycle
-        self._lead_frames = None if lead_s is None else round(lead_s / cycle.frame_s)
-        n_before = (self._lead_frames or 0) * cycle.frame_samples
-        self._deciding = cycle.deciding[n_before % WINDOW_SAMPLES]
+        self._lead_frames: int | None = None
+        self._deciding = 0
+        if lead_s is not None:
+            self._lead_frames, self._deciding = begin_surely(cycle, lead_s)
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._is_accepted = False
@@ -264,6 +265,14 @@ class LiveMicrophone(asyncio.Protocol):
 
     def _find(self, turn_id: str) -> Asked | None:
         return next((asked for asked in reversed(self.asked) if asked.turn_id == turn_id), None)
+
+
+def begin_surely(cycle: Cycle, lead_s: float) -> tuple[int, int]:
+    """Return after how many frames a cycle may begin, about `lead_s`, and the number of its deciding frame."""
+    n_frames = round(lead_s / cycle.frame_s)
+    while (deciding := cycle.deciding.get(n_frames * cycle.frame_samples % WINDOW_SAMPLES)) is None:
+        n_frames += 1
+    return n_frames, deciding
 
 
 def frame(opcode: int, payload: bytes) -> bytes:

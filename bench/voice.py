@@ -24,6 +24,8 @@ BEFORE_S = 0.3
 """Of a cycle, before the question."""
 SETTLE_S = 1.0
 """A detector listens to the room for so long before it is asked."""
+N_CYCLES = 6
+"""So many cycles in a row must end alike."""
 STEP_S = 0.01
 VOICED_DBFS = -40.0
 """The question ends with its last step of STEP_S that is louder."""
@@ -46,7 +48,8 @@ class Cycle:
     deciding: dict[int, int]
     """Number of the frame with which the silence after the question is complete.
 
-    By where the detector's windows lie: the samples before the cycle, modulo WINDOW_SAMPLES.
+    By where the detector's windows lie: the samples before the cycle, modulo WINDOW_SAMPLES.  Where it is not sure, and
+    decides now with one window and now with the next, there is none.
     """
     silence_s: float
     "So much silence ends the question, by the configuration."
@@ -73,8 +76,11 @@ def make_cycle(
     deciding = {}
     for number in range(n_alignments):
         n_before = number * frame_samples % WINDOW_SAMPLES
-        ended_at = find_end(detector, listening, pcm16, room_pcm16, n_before)
-        deciding[n_before] = math.ceil(ended_at / frame_samples) - 1
+        ends = find_ends(detector, listening, pcm16, room_pcm16, n_before)
+        if len(ends) == 1:
+            deciding[n_before] = math.ceil(ends.pop() / frame_samples) - 1
+    if not deciding:
+        raise SystemExit(f"{detector.name} is never sure where the question ends; another --speech may do")
     size = frame_samples * BYTES_PER_SAMPLE
     return Cycle(
         frame_ms / 1000,
@@ -88,24 +94,26 @@ def make_cycle(
     )
 
 
-def find_end(
+def find_ends(
     detector: VoiceDetector, listening: ListeningConfig, cycle_pcm16: bytes, room_pcm16: bytes, n_before: int
-) -> int:
+) -> set[int]:
     """Return after how many samples of a cycle the silence after its question is complete.
 
+    There are several where the detector's memory of what was before makes a difference.
     n_before: samples before the cycle, modulo WINDOW_SAMPLES.
     """
     settling = WINDOW_SAMPLES * round(SETTLE_S * SPEECH_RATE_HZ / WINDOW_SAMPLES) + n_before
-    heard = room_pcm16[-settling * BYTES_PER_SAMPLE :] + cycle_pcm16
+    heard = room_pcm16[-settling * BYTES_PER_SAMPLE :] + N_CYCLES * cycle_pcm16
     stream, endpointer = detector.new_stream(), Endpointer(endpoint_rules(listening))
-    endings = []
+    ends = []
     for at in range(0, len(heard) - WINDOW_BYTES + 1, WINDOW_BYTES):
         probability = detector.probabilities([stream], [heard[at : at + WINDOW_BYTES]])[0]
         if endpointer.push(probability) is Endpoint.STOPPED:
-            endings.append((at + WINDOW_BYTES) // BYTES_PER_SAMPLE - settling)
-    if len(endings) != 1:
-        raise SystemExit(f"{detector.name} hears {len(endings)} utterances in the question; another --speech may do")
-    return endings[0]
+            ended_at = (at + WINDOW_BYTES) // BYTES_PER_SAMPLE - settling
+            ends.append(ended_at % (len(cycle_pcm16) // BYTES_PER_SAMPLE))
+    if len(ends) != N_CYCLES:
+        raise SystemExit(f"{detector.name} hears {len(ends)} utterances in {N_CYCLES}; another --speech may do")
+    return set(ends)
 
 
 def speak_question() -> bytes:

@@ -210,3 +210,40 @@ def test_analysis_of_an_utterance_is_told(client: Client) -> None:
     client.desk.session.log.append(turn.id, AnalysisReady("prosody", {"pitch_hz": 120.0}))
     client.follow()
     assert {"type": "analysis", "turn_id": turn.id, "analyser": "prosody", "scores": {"pitch_hz": 120.0}} in client.told
+
+
+def test_a_reply_that_is_written_again_is_told_once(client: Client) -> None:
+    """When the writer died, the same sentences come again; only what became another is told, as a new message."""
+    client.desk.session.say_text("hello")
+    job = client.desk.stages.last(Prompt)
+    client.desk.stages.give(job, Sentence(job.header, 0, "One."), Sentence(job.header, 1, "Two."))
+    client.follow()
+    client.desk.stages.give(job, Redone(job.header, "llm"))
+    before = len(client.desk.stages.jobs)
+    again = [Sentence(job.header, i, text) for i, text in enumerate(("One.", "Three."))]
+    client.desk.stages.give(job, *again, StageDone(job.header, "llm"))
+    for spoken in client.desk.stages.jobs[before:]:
+        client.speak(spoken.message, 0.2)  # type: ignore[arg-type]
+    client.follow(1.0)
+    assert [m["text"] for m in client.told if m["type"] == "text_chunk"] == ["One.", "Two.", "Three."]
+    assert client.told[-1]["spoken"] == "One. Three."
+    client.checker.finish()
+
+
+def test_what_follows_other_words_is_told_again(client: Client) -> None:
+    """A sentence that is the same again, but behind one that became another, moves into the new message."""
+    client.desk.session.say_text("hello")
+    job = client.desk.stages.last(Prompt)
+    texts = ("One.", "Two.", "Three.")
+    client.desk.stages.give(job, *(Sentence(job.header, i, text) for i, text in enumerate(texts)))
+    client.speak(client.desk.stages.jobs[1].message, 0.3)  # type: ignore[arg-type]
+    client.follow(0.1)
+    client.desk.stages.give(job, Redone(job.header, "llm"))
+    for again in client.desk.stages.answer("One.", "Deux.", "Three."):
+        client.speak(again.message, 0.3)  # type: ignore[arg-type]
+    client.follow(3.0)
+    client.checker.finish()
+    told = [message for message in client.told if message["type"] == "text_chunk"]
+    assert [message["text"] for message in told] == ["One.", "Two.", "Three.", "Deux.", "Three."]
+    assert len({message["message_id"] for message in told}) == 2
+    assert client.told[-1]["spoken"] == "One. Deux. Three."
