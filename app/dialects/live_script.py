@@ -106,11 +106,14 @@ class LiveScript:
         yield {"type": "stt_finished", "turn_id": turn_id, "text": text}
 
     def _tell_sentence(self, turn_id: str, told: _Told, index: int, text: str, character: str) -> Iterator[Message]:
-        if told.texts.get(index) == text:
-            # The reply is written a second time, since its first writer died.
-            return
+        if (earlier := told.by_sentence.get(index)) is not None:
+            # The reply is written again, since the language model died: only what is different now is told again.
+            if (told.texts[index], earlier.character) == (text, character):
+                return
+            yield from self._stop_text(told)
+            told.by_sentence = {i: stream for i, stream in told.by_sentence.items() if i < index}
         stream = told.streams[-1] if told.streams else None
-        if stream is None or not stream.is_open or stream.character != character or index in told.texts:
+        if stream is None or not stream.is_open or stream.character != character:
             yield from self._stop_text(told)
             stream = _Stream(f"{turn_id}-{len(told.streams)}", character)
             told.streams.append(stream)

@@ -127,6 +127,26 @@ def test_a_turn_that_goes_on(client: Client) -> None:
     client.checker.finish()
 
 
+@pytest.mark.parametrize(("again", "n_streams"), [(("One.", "Two."), 1), (("One.", "Deux.", "Trois."), 2)])
+def test_a_reply_that_is_written_again(client: Client, again: tuple[str, ...], n_streams: int) -> None:
+    """What was told already is not told twice; other words begin a stream of their own."""
+    client.desk.session.say_text("hello")
+    stages = client.desk.stages
+    job = stages.last(Prompt)
+    stages.give(job, Sentence(job.header, 0, "One."), Sentence(job.header, 1, "Two."))
+    client.speak(stages.jobs[1].message, 0.3)  # type: ignore[arg-type]
+    client.follow(0.1)
+    stages.give(job, Redone(job.header, "llm"))
+    for new in stages.answer(*again):
+        client.speak(new.message, 0.3)  # type: ignore[arg-type]
+    assert client.follow(3.0)[-1] == "turn_complete"
+    client.checker.finish()
+    told = [message for message in client.told if message["type"] == "text_chunk"]
+    assert [message["text"] for message in told] == list(dict.fromkeys(["One.", "Two.", *again]))
+    assert len({message["message_id"] for message in told}) == n_streams
+    assert client.told[-1]["spoken"] == " ".join(again)
+
+
 def test_analysis_may_come_last(client: Client) -> None:
     """Scores that come after the turn's end are told, those of turns one never heard of are not."""
     turn = client.answer("One.")
@@ -208,3 +228,22 @@ def test_a_reply_that_is_written_again_is_told_once(client: Client) -> None:
     assert [m["text"] for m in client.told if m["type"] == "text_chunk"] == ["One.", "Two.", "Three."]
     assert client.told[-1]["spoken"] == "One. Three."
     client.checker.finish()
+
+
+def test_what_follows_other_words_is_told_again(client: Client) -> None:
+    """A sentence that is the same again, but behind one that became another, moves into the new message."""
+    client.desk.session.say_text("hello")
+    job = client.desk.stages.last(Prompt)
+    texts = ("One.", "Two.", "Three.")
+    client.desk.stages.give(job, *(Sentence(job.header, i, text) for i, text in enumerate(texts)))
+    client.speak(client.desk.stages.jobs[1].message, 0.3)  # type: ignore[arg-type]
+    client.follow(0.1)
+    client.desk.stages.give(job, Redone(job.header, "llm"))
+    for again in client.desk.stages.answer("One.", "Deux.", "Three."):
+        client.speak(again.message, 0.3)  # type: ignore[arg-type]
+    client.follow(3.0)
+    client.checker.finish()
+    told = [message for message in client.told if message["type"] == "text_chunk"]
+    assert [message["text"] for message in told] == ["One.", "Two.", "Three.", "Deux.", "Three."]
+    assert len({message["message_id"] for message in told}) == 2
+    assert client.told[-1]["spoken"] == "One. Deux. Three."

@@ -127,9 +127,7 @@ async def test_a_frame_of_two_megabytes(service: RunningService) -> None:
     for send, content in (("send_bytes", bytes(2 * FRAME_LIMIT)), ("send_str", "x" * 2 * FRAME_LIMIT)):
         async with talk(service) as client:
             client.leaves_early = True
-            await getattr(client.socket, send)(
-                b"x" * (2 * FRAME_LIMIT) if send == "send_bytes" else "x" * 2 * FRAME_LIMIT
-            )
+            await getattr(client.socket, send)(content)
             assert await client.hear_end() == 1009
 
 

@@ -1,4 +1,4 @@
-"""Workers that are killed in the middle of a live turn: it ends, and the next one is answered on the same connection."""
+"""Workers that are killed in the middle of a live turn: it ends, and the next one is answered."""
 
 from __future__ import annotations
 

@@ -116,6 +116,7 @@ async def test_a_client_that_does_not_read(service: RunningService) -> None:
         async with talk(service, session) as newer:
             await newer.type("And now?")
             assert (await newer.until("turn_complete", heard="And now?"))["outcome"] == "done"
+        deaf.break_off()
 
 
 # ---- many times ------------------------------------------------------------------------------------------------------
