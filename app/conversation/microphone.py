@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
@@ -26,6 +27,8 @@ MAX_WAITING_BYTES = 10 * 2 * SPEECH_RATE_HZ
 """Sound that may wait for the detector; more is lost, as on a machine that cannot keep up."""
 OWN_VOICE_WINDOWS = 10
 """So long nothing is heard after the reply's own voice was: to compare costs more than to listen."""
+STARVED_S = 2.0
+"""A microphone from which nothing comes for so long is silent: a phone in a tunnel, a device that crashed."""
 NEVER = math.inf
 
 Mode = Literal["hands_free", "push_to_talk"]
@@ -42,6 +45,7 @@ class Microphone:
         *,
         sample_rate: int = SPEECH_RATE_HZ,
         mode: Mode = "hands_free",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.needs_detector = mode == "hands_free"
         self.stream: Any = None
@@ -62,6 +66,8 @@ class Microphone:
         self._before: deque[bytes] = deque(maxlen=self._pre_roll_windows + math.ceil(2 * longest_start_ms / WINDOW_MS))
         self._arrived: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._clock = clock
+        self._heard_at_s = clock()
         self._rest = b""
         self._deaf_windows = 0
         self._is_closed = False
@@ -82,6 +88,7 @@ class Microphone:
 
     def finish(self) -> None:
         """Close the microphone; an utterance in progress ends with what has arrived."""
+        self._arrived.append(self._resampler.flush())
         self._is_closed = True
 
     def abandon(self) -> None:
@@ -97,9 +104,13 @@ class Microphone:
         while len(self._rest) < WINDOW_BYTES and self._arrived:
             self._rest += self._arrived.popleft()
         if len(self._rest) < WINDOW_BYTES:
-            if is_closed and not self.is_finished:
+            if is_closed:
                 self._finish()
+            elif self._hearing is not None and self._clock() - self._heard_at_s > STARVED_S:
+                self._endpointer.reset()
+                self._end("silence")
             return None
+        self._heard_at_s = self._clock()
         window, self._rest = self._rest[:WINDOW_BYTES], self._rest[WINDOW_BYTES:]
         self._waiting_bytes -= WINDOW_BYTES
         return window
@@ -167,6 +178,8 @@ class Microphone:
             hearing.finish(speech)
 
     def _finish(self) -> None:
+        if self.is_finished:
+            return
         self.is_finished = True
         if self._is_abandoned and self._hearing is not None:
             self._hearing.abandon("hung-up")

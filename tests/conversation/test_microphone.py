@@ -51,7 +51,9 @@ class Room:
     def microphone(
         self, rules: ListeningConfig = RULES, sample_rate: int = 16_000, mode: Mode = "hands_free"
     ) -> Microphone:
-        made = Microphone(self.desk.session, self.admit, rules, sample_rate=sample_rate, mode=mode)
+        made = Microphone(
+            self.desk.session, self.admit, rules, sample_rate=sample_rate, mode=mode, clock=lambda: self.desk.now_s
+        )
         self.ears.follow(made)
         return made
 
@@ -146,6 +148,22 @@ def test_a_client_that_leaves_in_mid_utterance_is_not_answered(room: Room) -> No
     room.listen()
     assert "turn_cancelled" in room.facts()
     assert len(room.ears) == 0
+
+
+def test_a_microphone_that_falls_silent_ends_the_utterance(room: Room) -> None:
+    """When nothing comes any more, what was said until then is answered; what comes later is heard anew."""
+    microphone = room.microphone()
+    microphone.feed(sound(10, 0) + sound(5, LOUD))
+    room.listen()
+    room.desk.now_s += 1.9
+    room.listen()
+    assert "speech_stopped" not in room.facts()
+    room.desk.now_s += 0.2
+    room.listen()
+    assert room.utterances() == [sound(3, 0) + sound(5, LOUD)]
+    microphone.feed(sound(5, LOUD) + sound(20, 0))
+    room.listen()
+    assert len(room.utterances()) == 2
 
 
 def test_push_to_talk_needs_no_detector(room: Room) -> None:
