@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
+from app.config import SessionConfig
+from app.conversation.events import TurnFailed
 from app.conversation.turns import Turn
 
 KEPT_REPLIES = 1
@@ -64,6 +66,19 @@ class Line:
         for turn in turns:
             if turn in self._open:
                 self._open.remove(turn)
+
+    def overdue(self, now_s: float, config: SessionConfig) -> list[tuple[Turn, TurnFailed]]:
+        """Return the turns that take too long or make no progress, and what is told of them."""
+        found = []
+        for turn in self._open:
+            if not turn.is_started:
+                continue
+            if now_s - turn.marks["started"] > config.turn_timeout_s:
+                text = f"the turn took longer than {config.turn_timeout_s:g} s"
+                found.append((turn, TurnFailed("turn-timeout", text)))
+            elif now_s - turn.last_progress_s > config.stall_timeout_s:
+                found.append((turn, TurnFailed("turn-stalled", f"nothing happened for {config.stall_timeout_s:g} s")))
+        return found
 
     def take_old(self, now_s: float, kept_s: float) -> list[Turn]:
         """Take out turns whose time is over and whose place nothing older holds."""

@@ -158,19 +158,12 @@ class Session:
                     self.speak(f"Your {timer.name} timer is done." if timer.name else "Your timer is done.")
                 except RateLimited as error:
                     log.warning("a timer of session %s could not ring: %s", self.id, error.code)
-            for turn in self._line.open_turns:
-                if turn.is_started:
-                    self._check(turn, now_s)
+            for turn, failure in self._line.overdue(now_s, self._around.config):
+                turn.finish(failure)
+                self._settle(turn)
             for turn in self._line.take_old(now_s, self._around.config.segments_kept_s):
                 self.outlet.drop(turn)
                 turn.reply.let_go()
-
-    def _check(self, turn: Turn, now_s: float) -> None:
-        config = self._around.config
-        if now_s - turn.marks["started"] > config.turn_timeout_s:
-            self._fail(turn, "turn-timeout", f"the turn took longer than {config.turn_timeout_s:g} s")
-        elif now_s - turn.last_progress_s > config.stall_timeout_s:
-            self._fail(turn, "turn-stalled", f"nothing happened for {config.stall_timeout_s:g} s")
 
     # ---- turns in their order -------------------------------------------------------------------------------------
 
@@ -269,10 +262,6 @@ class Session:
             self._start(following)
         if turn.takes_over:
             self.barge_in.go_on()
-
-    def _fail(self, turn: Turn, code: str, message: str) -> None:
-        turn.finish(TurnFailed(code, message))
-        self._settle(turn)
 
     def _prompt(self, turn: Turn, heard: str) -> Prompt:
         now_s = turn.marks["prompt"] = self._around.clock()

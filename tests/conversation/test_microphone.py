@@ -161,7 +161,7 @@ def test_a_microphone_that_falls_silent_ends_the_utterance(room: Room) -> None:
     room.desk.now_s += 0.2
     room.listen()
     assert room.utterances() == [sound(3, 0) + sound(5, LOUD)]
-    microphone.feed(sound(5, LOUD) + sound(20, 0))
+    microphone.feed(sound(20, LOUD) + sound(20, 0))
     room.listen()
     assert len(room.utterances()) == 2
 
