@@ -21,7 +21,8 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from app.bridge import Receive, Send, WsgiBridge
-from app.dialects.live import MAX_FRAME_BYTES, LiveDoor, refuse
+from app.dialects.live import MAX_FRAME_BYTES
+from app.dialects.live_door import LiveDoor, refuse
 from app.errors import NotFound
 from app.live_protocol import LiveProtocol
 from app.service import Service

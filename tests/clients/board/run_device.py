@@ -1,8 +1,8 @@
 """Runs the device's program with files in place of microphone and speaker, under MicroPython or Python.
 
-Arguments: URL TOKEN SESSION QUESTION ANSWER PRESSES STEPS.  The question is PCM16, said anew at each press of the button;
-what is played goes to the answer.  The first of the PRESSES comes at the start, each other one while something is played.
-The program ends after STEPS steps of the device.
+Arguments: URL TOKEN SESSION QUESTION ANSWER PRESSES STEPS.  The question is PCM16, said anew at each press of the
+button; what is played goes to the answer.  The first of the PRESSES comes at the start, each other one while something
+is played.  The program ends after STEPS steps of the device.
 """
 
 import sys
@@ -38,7 +38,7 @@ class FileBoard:
         return self._is_held
 
     def start_recording(self):  # type: ignore[no-untyped-def]
-        self._file = open(self._question, "rb")
+        self._file = open(self._question, "rb")  # noqa: SIM115
 
     def record_into(self, buffer):  # type: ignore[no-untyped-def]
         n_read = self._file.readinto(buffer)
