@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "bench/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "clients").glob("*.md")),
+    *sorted((ROOT / "clients").rglob("*.md")),
 ]
 HTTP_API = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
 WEBSOCKET = (ROOT / "docs" / "websocket.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to Earshot that is kept open: bodies go out while they are made and come in piece by piece."""
+"""One HTTP/1.1 connection to Earshot kept open: bodies go out while they are made and come in piece by piece."""
 
 import json
 import select
@@ -39,11 +39,11 @@ class Connection:
             self._head += "Authorization: Bearer " + token + "\r\n"
         if session:
             self._head += "X-Session-Id: " + session + "\r\n"
-        self._socket = None
+        self._socket: socket.socket | None = None
         self._poll = select.poll()
         self._received = b""
-        self._is_used = False
         self._left_bytes = 0
+        self._again = b""
         self.status = 0
         "Of the last answer."
         self._fields: dict = {}
@@ -53,10 +53,6 @@ class Connection:
     def get(self, path: str) -> None:
         """Send a request without a body; a connection that the server closed meanwhile is opened again."""
         self._send_head("GET", path, "")
-        # An idle connection that can be read was closed at the other end.
-        if self._is_used and self.is_answered():
-            self.close()
-            self._send_head("GET", path, "")
 
     def post(self, path: str, content_type: str) -> None:
         """Begin a request whose body follows with send(), on a connection that is surely alive."""
@@ -82,11 +78,11 @@ class Connection:
     def wait_for_answer(self, timeout_s: float, gives_up) -> bool:  # type: ignore[no-untyped-def]
         """Return True when the answer comes, False when gives_up() says so first; raises OSError after the timeout."""
         begun_ms = ticks_ms()
-        while not self.is_answered(POLL_MS):
+        while not self.is_answered(POLL_MS) or not self._begin_answer():
             if gives_up():
                 return False
             if ticks_diff(ticks_ms(), begun_ms) > timeout_s * 1000:
-                raise OSError("no answer came in %d s" % timeout_s)
+                raise OSError(f"no answer came in {timeout_s:g} s")
         return True
 
     def read_head(self) -> int:
@@ -97,7 +93,6 @@ class Connection:
         self.status = int(parts[1])
         self._read_fields()
         self._left_bytes = 0 if self.status == 204 else int(self._fields.get("content-length", 0))
-        self._is_used = True
         if self.status >= 300:
             raise self._refusal()
         return self.status
@@ -132,14 +127,13 @@ class Connection:
 
     def _send_head(self, method: str, path: str, fields: str) -> None:
         head = (method + " " + path + " HTTP/1.1\r\n" + self._head + fields + "\r\n").encode()
-        if self._socket is not None and not self._left_bytes:
-            try:
-                self._write(head)
-                return
-            except OSError:
-                pass
-        self.close()
-        self._open()
+        # An idle connection that can be read was closed at the other end; one with a rest has an answer nobody read.
+        if self._socket is None or self._left_bytes or self.is_answered():
+            self.close()
+            self._open()
+            self._again = b""
+        else:
+            self._again = head
         self._write(head)
 
     def _open(self) -> None:
@@ -153,7 +147,26 @@ class Connection:
             raise
         self._poll.register(opened, select.POLLIN)
         self._socket = opened
-        self._is_used = False
+
+    def _begin_answer(self) -> bool:
+        """Take the first bytes; False when the server had closed the connection just before the request came to it.
+
+        The request is then sent once more.
+        """
+        if self._received:
+            return True
+        again = self._again
+        self._again = b""
+        try:
+            self._received = self._receive(MAX_LINE_BYTES)
+            return True
+        except OSError:
+            if not again:
+                raise
+        self.close()
+        self._open()
+        self._write(again)
+        return False
 
     def _write(self, piece: "bytes | memoryview") -> None:
         if self._socket is None:
@@ -200,7 +213,7 @@ class Connection:
         body = bytearray(min(self._left_bytes, MAX_ERROR_BYTES))
         n_read = self.read_into(memoryview(body))
         self.skip_body()
-        code, message = "", "the server answered %d" % self.status
+        code, message = "", f"the server answered {self.status}"
         try:
             error = json.loads(bytes(body[:n_read]))["error"]
             code, message = error["code"], error["message"]

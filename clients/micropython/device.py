@@ -3,7 +3,6 @@
 It never gives up: what goes wrong is printed in one line, and tried again after a while or when the button is pressed.
 """
 
-import sys
 from time import sleep_ms, ticks_diff, ticks_ms  # type: ignore[attr-defined]
 
 from connection import Connection, Refused
@@ -11,7 +10,7 @@ from connection import Connection, Refused
 try:
     from typing import Any
 except ImportError:
-    pass  # MicroPython has none, and does not look at annotations
+    Any = None  # type: ignore[assignment,misc]  # MicroPython has no typing, and does not look at annotations
 
 RATE_HZ = 16000
 CHUNK_BYTES = 3200
@@ -44,7 +43,7 @@ class Device:
         self._wants_to_ask = False
         self._is_playing = False
         self._n_lost = 0
-        self._beat_ms: "int | None" = None
+        self._beat_ms: int | None = None
 
     def run(self) -> None:
         """Serve for ever."""
@@ -60,15 +59,15 @@ class Device:
                 self._hear()
             self._n_lost = 0
         except Refused as error:
-            self._stop("refused: %d %s" % (error.status, error.message), error.wait_s or REFUSED_WAIT_S)
+            self._stop(f"refused: {error.status} {error.message}", error.wait_s or REFUSED_WAIT_S)
         except OSError as error:
             wait_s = LOST_WAIT_S[min(self._n_lost, len(LOST_WAIT_S) - 1)]
             self._n_lost += 1
-            self._stop("the server cannot be reached (%s)" % error, wait_s)
+            self._stop(f"the server cannot be reached ({error})", wait_s)
             self._network.bring_up()
         except Exception as error:
             # A fault of ours must not end the device; the board would be silent until somebody resets it.
-            self._stop("a fault of the device: %s %s" % (type(error).__name__, error), FAULT_WAIT_S)
+            self._stop(f"a fault of the device: {type(error).__name__} {error}", FAULT_WAIT_S)
 
     # ---- asking ------------------------------------------------------------------------------------------------------
 
@@ -79,7 +78,7 @@ class Device:
         # The microphone starts first and buffers, so that the first word is not lost while the connection is opened.
         self._board.start_recording()
         try:
-            self._connection.post("/upload?interrupt=1", "audio/L16;rate=%d" % RATE_HZ)
+            self._connection.post("/upload?interrupt=1", f"audio/L16;rate={RATE_HZ}")
             n_sent = self._send_speech()
         finally:
             self._board.stop_recording()
@@ -87,7 +86,7 @@ class Device:
         self._connection.wait_for_answer(WAIT_S, lambda: False)
         self._connection.read_head()
         self._connection.skip_body()
-        print("asked: %.1f s" % (n_sent / 2 / RATE_HZ))
+        print(f"asked: {n_sent / 2 / RATE_HZ:.1f} s")
 
     def _send_speech(self) -> int:
         n_sent = 0
@@ -109,7 +108,7 @@ class Device:
         """Wait for the next sentence and play it; a press of the button ends the waiting and the playing."""
         self._beat()
         begun_ms = ticks_ms()
-        self._connection.get("/audio?format=pcm&rate=%d&timeout=%d" % (RATE_HZ, WAIT_S))
+        self._connection.get(f"/audio?format=pcm&rate={RATE_HZ}&timeout={WAIT_S}")
         if not self._connection.wait_for_answer(WAIT_S + 10, self._is_asking):
             self._connection.close()
             return
@@ -120,7 +119,7 @@ class Device:
                 raise
             if ticks_diff(ticks_ms(), begun_ms) < 2000:
                 # All places for waiting were taken at the server.
-                self._rest(error.wait_s or 1)
+                self.rest(error.wait_s or 1)
             return
         if status == 200:
             self._play_body()
@@ -163,18 +162,18 @@ class Device:
         return self._wants_to_ask
 
     def _stop(self, problem: str, wait_s: int) -> None:
-        print("%s; trying again in %d s" % (problem, wait_s))
+        print(f"{problem}; trying again in {wait_s} s")
         self._connection.close()
         self._stop_playing()
         self._wants_to_ask = False
-        self._rest(wait_s)
+        self.rest(wait_s)
 
     def _stop_playing(self) -> None:
         if self._is_playing:
             self._is_playing = False
             self._board.stop_playing()
 
-    def _rest(self, wait_s: int) -> None:
+    def rest(self, wait_s: int) -> None:
         """Wait so long, or until the button is pressed anew."""
         begun_ms = ticks_ms()
         while ticks_diff(ticks_ms(), begun_ms) < wait_s * 1000 and not self._is_asking():

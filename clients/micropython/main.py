@@ -16,4 +16,5 @@ def main() -> None:
     Device(connection, Board(), wifi, settings.MAX_RECORDING_S).run()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ class Board:
 
     def __init__(self) -> None:
         self._button = Pin(settings.BUTTON_PIN, Pin.IN, Pin.PULL_UP)
-        self._bus = None
+        self._bus: I2S = None
         self._wide = memoryview(bytearray(4 * MAX_SAMPLES))
         self._silence = bytes(1024)
 

@@ -1,6 +1,6 @@
 """The board's way into the network."""
 
-from time import sleep_ms
+from time import sleep_ms  # type: ignore[attr-defined]
 
 import network
 
@@ -40,4 +40,4 @@ class Wifi:
         for constant, text in known:
             if status == getattr(network, constant, None):
                 return text
-        return "status %s" % status
+        return f"status {status}"
