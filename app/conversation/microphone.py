@@ -66,6 +66,7 @@ class Microphone:
         self._before: deque[bytes] = deque(maxlen=self._pre_roll_windows + math.ceil(2 * longest_start_ms / WINDOW_MS))
         self._arrived: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._is_losing = False
         self._clock = clock
         self._heard_at_s = clock()
         self._rest = b""
@@ -80,8 +81,11 @@ class Microphone:
     def feed(self, pcm16: bytes) -> None:
         """Take sound at the microphone's own rate, any length."""
         if self._waiting_bytes > MAX_WAITING_BYTES:
-            log.warning("sound of session %s is lost: the voice detector does not keep up", self._session.id)
+            if not self._is_losing:
+                log.warning("sound of session %s is lost: the voice detector does not keep up", self._session.id)
+            self._is_losing = True
             return
+        self._is_losing = False
         pcm16 = self._resampler.feed(pcm16)
         self._waiting_bytes += len(pcm16)
         self._arrived.append(pcm16)
