@@ -64,6 +64,12 @@ class Outlet:
                 self.turns.remove(turn)
             self.more_to_take()
 
+    def drop_all(self) -> None:
+        """Empty the line without telling anyone, those included of which only the end is still to be told."""
+        with self._for_pollers:
+            self.turns.clear()
+            self.more_to_take()
+
     @property
     def is_empty(self) -> bool:
         return not self.turns

@@ -105,11 +105,13 @@ class Session:
         """
         with self.lock:
             cancelled = self._line.unheard
-            self._cancel(cancelled, reason, is_superseded=is_superseded)
+            self._cancel(cancelled, reason)
+            if is_superseded and self.barge_in.player is None:
+                self.outlet.drop_all()
             self.barge_in.go_on()
         return cancelled
 
-    def _cancel(self, turns: list[Turn], reason: str, *, is_superseded: bool = False) -> None:
+    def _cancel(self, turns: list[Turn], reason: str) -> None:
         player = self.barge_in.player
         if turns and player is not None:
             player.pause(self._around.clock())
@@ -119,8 +121,6 @@ class Session:
             if player is not None:
                 player.cut_off(turn)
             turn.cancel(reason)
-            if is_superseded:
-                self.outlet.drop(turn)
             if was_open:
                 self._after_end(turn)
         self.outlet.more_to_take()

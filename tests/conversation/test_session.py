@@ -237,6 +237,15 @@ def test_a_superseded_turn_is_not_told_of(desk: Desk) -> None:
     assert [desk.fetch(), desk.fetch()] == ["New.", "end"]
 
 
+def test_the_end_of_a_superseded_turn_is_not_told_either(desk: Desk) -> None:
+    """A device that asks anew after the last sentence, and before its end, hears of the new turn only."""
+    desk.answered("One.")
+    assert desk.fetch() == "One."
+    desk.session.interrupt("new-utterance", is_superseded=True)
+    desk.answered("Two.")
+    assert [desk.fetch(), desk.fetch(), desk.fetch()] == ["Two.", "end", "nothing"]
+
+
 def test_interrupting_cancels_waiting_turns_too(desk: Desk) -> None:
     """Every open turn ends in exactly one TurnCancelled."""
     desk.session.say_heard(SPEECH)
