@@ -48,6 +48,15 @@ class RunningService:
     def post(self, path: str, **options: Any) -> requests.Response:
         return requests.post(self.url + path, **{"timeout": 90, **options})
 
+    def stop(self) -> None:
+        """End it without waiting for its turns; nothing happens when it has ended."""
+        self.process.send_signal(signal.SIGQUIT)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
 
 @contextmanager
 def serve(
@@ -55,10 +64,10 @@ def serve(
 ) -> Iterator[RunningService]:
     """Run a service with this configuration until the block ends; wait until it is ready.
 
+    It takes the port of the configuration, else a free one.
     server: the Python module that serves, and its arguments; `{port}` is filled in.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = config.get("server", {}).get("port") or free_port()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.json")
         door = {"drain_timeout_s": 0, **config.get("server", {}), "port": port}
@@ -72,17 +81,19 @@ def serve(
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
             )
+        service = RunningService(f"http://127.0.0.1:{port}", process, log)
         try:
-            service = RunningService(f"http://127.0.0.1:{port}", process, log)
             wait_until_ready(service)
             yield service
         finally:
-            process.send_signal(signal.SIGQUIT)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            service.stop()
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def wait_until_ready(service: RunningService) -> None:

@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import shutil
-import wave
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from tests.standins.live_server import REPLY_RATE_HZ, SPEECH_RATE_HZ, LiveStandIn, Script
+from tests.browser import (
+    FAKE_MICROPHONE,
+    SPEECH_RATE_HZ,
+    OpenPage,
+    Samples,
+    needs_chromium,
+    pages_opened,
+    recorded,
+    resample,
+    running_driver,
+    similarity,
+    type_message,
+    wait_for_phase,
+    wait_until_connected,
+    write_microphone,
+)
+from tests.standins.live_server import REPLY_RATE_HZ, LiveStandIn, Script
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: sudo apt-get install chromium"),
-]
-
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
-FAKE_MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-UNPROCESSED = {"echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}
-RECORDER = """
-registerProcessor("recorder", class extends AudioWorkletProcessor {
-  process([[samples]]) {
-    if (samples) this.port.postMessage({at: currentTime, samples: samples.slice()});
-    return true;
-  }
-});
-"""
-RECORD = """async (source) => {
-  await earshot.audio.whenReady();
-  await earshot.player.prepare();
-  const {context} = earshot.audio;
-  await context.resume();
-  await context.audioWorklet.addModule("data:text/javascript," + encodeURIComponent(source));
-  const recorder = new AudioWorkletNode(context, "recorder", {numberOfOutputs: 0});
-  globalThis.recorded = [];
-  recorder.port.onmessage = ({data}) => recorded.push(data);
-  earshot.player.output.connect(recorder);
-  earshot.live.addEventListener("interrupted", () => { globalThis.interruptedAt = context.currentTime; });
-}"""
-RECORDED = """() => {
-  const all = new Float32Array(recorded.length * 128);
-  recorded.forEach(({samples}, i) => all.set(samples, i * 128));
-  const bytes = new Uint8Array(all.buffer);
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
-  return {beginsAt: recorded[0].at, rate: earshot.audio.context.sampleRate, text: btoa(text)};
-}"""
-
-Samples = npt.NDArray[np.float64]
-OpenPage = Callable[..., Any]
+pytestmark = [pytest.mark.process, needs_chromium]
 
 
 @pytest.fixture
@@ -83,48 +52,15 @@ def page_url(live: LiveStandIn) -> str:
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Any]:
     """Run what drives browsers."""
-    with playwright.sync_playwright() as running:
+    with running_driver() as running:
         yield running
 
 
 @pytest.fixture
 def open_page(driver: Any, page_url: str) -> Iterator[OpenPage]:
-    """Give a function that opens the page in a browser of its own; afterwards no script of it may have failed."""
-    failures: list[str] = []
-    browsers: list[Any] = []
-
-    def open_one(microphone: Path | None = None, flags: tuple[str, ...] = FAKE_MICROPHONE, **settings: Any) -> Any:
-        file = (f"--use-file-for-fake-audio-capture={microphone}%noloop",) if microphone else ()
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags, *file])
-        browsers.append(browser)
-        page = browser.new_page()
-        kept = json.dumps({**UNPROCESSED, **settings})
-        page.add_init_script(f"localStorage.setItem('earshot.settings', {json.dumps(kept)})")
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.goto(page_url)
-        return page
-
-    yield open_one
-    for browser in browsers:
-        browser.close()
-    assert failures == []
-
-
-def wait_until_connected(page: Any) -> None:
-    """Return when the service has let the page in."""
-    page.wait_for_selector("body[data-connection=open]")
-
-
-def wait_for_phase(page: Any, phase: str) -> None:
-    """Return when the page shows this phase of a conversation."""
-    page.wait_for_selector(f"body[data-phase={phase}]")
-
-
-def type_message(page: Any, text: str) -> None:
-    """Type a message and send it."""
-    page.fill("#text", text)
-    page.press("#text", "Enter")
+    """Give a function that opens the page."""
+    with pages_opened(driver, page_url) as open_one:
+        yield open_one
 
 
 def speech(seconds: float, *bursts_s: tuple[float, float]) -> Samples:
@@ -139,44 +75,7 @@ def speech(seconds: float, *bursts_s: tuple[float, float]) -> Samples:
 @pytest.fixture
 def microphone(tmp_path: Path) -> Callable[[Samples], Path]:
     """Give a function that makes the file which the browser takes for its microphone."""
-
-    def write(samples: Samples) -> Path:
-        path = tmp_path / "microphone.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setparams((1, 2, SPEECH_RATE_HZ, 0, "NONE", ""))
-            file.writeframes(samples.astype("<i2").tobytes())
-        return path
-
-    return write
-
-
-@contextmanager
-def recorded(page: Any) -> Iterator[Callable[[], tuple[Samples, int, float]]]:
-    """Record what leaves the page's voice; gives a function that returns samples, rate and when they begin."""
-    page.evaluate(RECORD, RECORDER)
-
-    def read() -> tuple[Samples, int, float]:
-        found = page.evaluate(RECORDED)
-        samples = np.frombuffer(base64.b64decode(found["text"]), "<f4").astype(float)
-        return samples, round(found["rate"]), found["beginsAt"]
-
-    yield read
-
-
-def similarity(heard: Samples, sent: Samples) -> float:
-    """Return the correlation of what was sent with the piece of what was heard that is most like it."""
-    length = len(heard) + len(sent)
-    products = np.fft.irfft(np.fft.rfft(heard, length) * np.conj(np.fft.rfft(sent, length)), length)
-    at = int(np.argmax(products[: max(1, len(heard) - len(sent) + 1)]))
-    piece = heard[at : at + len(sent)]
-    return float(piece @ sent[: len(piece)] / (np.linalg.norm(piece) * np.linalg.norm(sent) + 1e-9))
-
-
-def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """Change the rate as an independent resampler does."""
-    soxr = pytest.importorskip("soxr")
-    changed: Samples = soxr.resample(samples, from_hz, to_hz)
-    return changed
+    return lambda samples: write_microphone(tmp_path / "microphone.wav", samples)
 
 
 # ---- speaking and listening ------------------------------------------------------------------------------------------
@@ -211,9 +110,9 @@ def test_the_answer_is_heard(open_page: OpenPage, live: LiveStandIn, script: Scr
         type_message(page, "What time is it?")
         page.wait_for_selector("text=answered after")
         wait_for_phase(page, "idle")
-        heard, rate, _ = read()
+        recording = read()
     sent = np.frombuffer(live.reply_pcm16, "<i2").astype(float) / 32768
-    assert similarity(heard, resample(sent, REPLY_RATE_HZ, rate)) > 0.99
+    assert similarity(recording.voice, resample(sent, REPLY_RATE_HZ, recording.rate)) > 0.99
     assert page.evaluate("marked") == list(script.sentences)
     assert page.query_selector(".sounding") is None
 
@@ -225,8 +124,9 @@ def test_speaking_over_the_answer_silences_it(open_page: OpenPage, microphone: C
     with recorded(page) as read:
         page.wait_for_selector(".unheard")
         wait_for_phase(page, "speaking")
-        heard, rate, begins_at_s = read()
-    at = round((page.evaluate("interruptedAt") - begins_at_s) * rate)
+        recording = read()
+    heard, rate = recording.voice, recording.rate
+    at = recording.sample_at(page.evaluate("interruptedAt"))
     assert np.abs(heard[at - rate // 5 : at]).max() > 0.1
     assert np.abs(heard[at + rate // 10 : at + rate // 2]).max() == 0
     assert page.inner_text(".line") == "interrupted"
@@ -242,10 +142,10 @@ def test_the_stop_button_silences_the_answer(open_page: OpenPage, live: LiveStan
         page.click("#stop")
         page.wait_for_selector(".unheard")
         page.wait_for_function("() => interruptedAt + 0.3 < earshot.audio.context.currentTime")
-        heard, rate, begins_at_s = read()
+        recording = read()
     assert live.received[-1] == {"type": "interrupt"}
-    after = round((page.evaluate("interruptedAt") - begins_at_s + 0.1) * rate)
-    assert np.abs(heard[after:]).max() == 0
+    after = recording.sample_at(page.evaluate("interruptedAt") + 0.1)
+    assert np.abs(recording.voice[after:]).max() == 0
 
 
 def test_holding_the_space_bar_is_push_to_talk(open_page: OpenPage, live: LiveStandIn) -> None:

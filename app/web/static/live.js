@@ -64,8 +64,7 @@ export class LiveConnection extends EventTarget {
       this.#meta = null;
       return;
     }
-    const {type, ...fields} = JSON.parse(data);
-    const detail = fields.data ?? fields;
+    const {type, ...detail} = JSON.parse(data);
     this.#meta = type === "audio_chunk_meta" ? detail : null;
     if (type === "ping") this.send("pong");
     if (type === "session") {

@@ -1,4 +1,6 @@
-// The page at /status: how the service is, and commands to paste.
+// The page at /status: how the service is, which devices there are, and commands to paste.
+
+import {renderDevices} from "./devices.js";
 
 const POLL_MS = 2000;
 const EXAMPLE = "http://127.0.0.1:5000"; // what the page shows where scripts do not run
@@ -79,3 +81,4 @@ async function watch() {
 
 fillIn();
 watch();
+renderDevices(document.getElementById("devices"), token);
