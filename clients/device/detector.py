@@ -1,4 +1,4 @@
-"""Which scores of the engines are somebody who said a wake word: once for each time.  Pure: the caller has the clock."""
+"""Which scores of the engines are a wake word that somebody said, once each time.  Pure: the caller has the clock."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class Detector:
 
     def _threshold(self, name: str, is_speaking: bool) -> float:
         threshold = self._thresholds[name]
-        # Models that want to be very sure have no room above: a score of 1.0 still counts.
-        return (
-            threshold + (1 - threshold) * self._settings.threshold_while_speaking * 0.99 if is_speaking else threshold
-        )
+        if not is_speaking:
+            return threshold
+        # Whatever is set, a score of 1.0 still counts.
+        return threshold + (1 - threshold) * 0.99 * self._settings.threshold_while_speaking
 
     def _tell(self, name: str, score: float, scores: dict[str, float], is_speaking: bool) -> Detection:
         threshold = self._threshold(name, is_speaking)

@@ -12,6 +12,7 @@ from typing import Any
 
 from clients.device.courier import Courier, webhook_body
 from clients.device.ear import Ear
+from clients.device.endpoint import make_vad
 from clients.device.health import StreamHealth
 from clients.device.heartbeat import Condition, Heartbeat, WakeCounts, heartbeat_body
 from clients.device.inbox import Inbox
@@ -138,6 +139,7 @@ class Device:
 
     def change(self, settings: Settings) -> None:
         """Take other settings, on the running detector too; raises SettingsError and keeps the old ones."""
+        make_vad(settings.recording.vad)
         engines, guards = self._engines, self._guards
         if wanted_models(settings) != wanted_models(self.settings) or bool(guards) != bool(settings.wake.echo_guard_s):
             engines = load_engines(wanted_models(settings))

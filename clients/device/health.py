@@ -30,7 +30,7 @@ class Backoff:
         self._n_failures = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class StreamHealth:
     """Watches the chunks of one microphone over all the times that its stream is opened."""
 

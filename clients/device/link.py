@@ -78,8 +78,10 @@ class Link:
             raise Busy(message, _retry_after_s(response))
         if response.status_code in (401, 403):
             raise Refused(f"{message}; give the token with --token, or as server.token in the settings")
-        if code in ("", "not-found", "method-not-allowed") and response.status_code < 500:
-            raise Refused(f"{url} is no Earshot service, or an older one ({message}): correct server.url or --url")
+        if code == "" and response.status_code < 500:
+            raise Refused(f"{url} is no Earshot service ({message}): correct server.url or --url")
+        if code in ("not-found", "method-not-allowed"):
+            raise Refused(f"{url} does not know {response.request.method} {path_of(response)}: it is an older Earshot")
         if response.status_code >= 500:
             raise Busy(message, 1.0)
         raise Refused(f"refused with {response.status_code} {code}: {message}")
@@ -90,6 +92,11 @@ class Link:
         if server.token and str(request.url).startswith(server.url.rstrip("/") + "/"):
             request.headers["Authorization"] = f"Bearer {server.token}"
         return request
+
+
+def path_of(response: requests.Response) -> str:
+    """Return the path that was asked for, without its query, which may hold a token."""
+    return response.request.path_url.partition("?")[0]
 
 
 def read_error(response: requests.Response) -> tuple[str, str]:

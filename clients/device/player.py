@@ -49,6 +49,10 @@ class Player:
             louder = np.frombuffer(pcm16, "<i2").astype(np.float32) * self._volume
             pcm16 = np.clip(np.rint(louder), -32768, 32767).astype("<i2").tobytes()
         self._reply.append(pcm16)
+        if not self._is_playing:
+            # Said here already, so that the end of a reply is not known before its beginning.
+            self._is_playing = True
+            self._post(PlayingBegan())
 
     def tone(self, name: str) -> None:
         """Play a tone now; what is playing goes on behind it."""

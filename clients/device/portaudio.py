@@ -127,8 +127,8 @@ class PortAudio:
             else:
                 return self._opened(Stream(stream, device.name, rate, 1, self._closed))
         raise AudioTrouble(
-            f"the speaker {device.name!r} cannot be opened ({trouble}): it may be in use, or not do speaker.sample_rate;"
-            " `aplay -l` and --list-devices show what there is"
+            f"the speaker {device.name!r} cannot be opened ({trouble}): it may be in use, or not do"
+            " speaker.sample_rate; `aplay -l` and --list-devices show what there is"
         )
 
     def begin_again(self) -> None:

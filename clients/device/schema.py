@@ -45,7 +45,8 @@ class Range:
 def build(cls: type, tree: object, key: str = "") -> Any:
     """Return an instance of a settings dataclass.
 
-    key: where the tree stands in the settings, for messages.  Keys that begin with // are comments.  Raises SettingsError.
+    key: where the tree stands in the settings, for messages.  Keys that begin with // are comments.
+    Raises SettingsError.
     """
     if not isinstance(tree, dict):
         raise SettingsError(f"{key or 'the settings'}: is {_shown(tree)}; allowed is an object of settings")
@@ -107,7 +108,7 @@ def _read_number(kind: type, limits: Range, value: object, path: str) -> float:
     if not is_number or not is_whole or not limits.low <= typing.cast(float, value) <= limits.high:
         what = "a number" if kind is float else "a whole number"
         raise SettingsError(f"{path}: is {_shown(value)}; allowed is {what}, {limits}")
-    return kind(value)  # type: ignore[no-any-return]
+    return kind(value)
 
 
 def _shown(value: object) -> str:

@@ -87,9 +87,7 @@ class Uplink:
     def _take_new(self) -> None:
         while self._new:
             if self._outbox.add(self._new.popleft(), time.monotonic()):
-                self._post(
-                    UploadFailed("too many questions wait for the network; the oldest is dropped", is_kept=False)
-                )
+                self._post(UploadFailed("too many wait for the network, the oldest is dropped", is_kept=False))
 
     def _silence(self) -> None:
         try:

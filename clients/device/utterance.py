@@ -47,15 +47,17 @@ class Utterance:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the sound from its beginning, and what follows as it comes; raises Lost when nothing comes any more."""
-        number = 0
+        n_given = 0
         while True:
             with self._has_news:
-                is_there = self._has_news.wait_for(lambda: self._is_finished or number < len(self._chunks), STALLED_S)
-                news = self._chunks[number:]
+                if not self._is_finished and n_given == len(self._chunks):
+                    # Whatever changes here wakes us: sound or the end.
+                    self._has_news.wait(STALLED_S)
+                news = self._chunks[n_given:]
                 is_over = self._is_finished
-            if not is_there:
+            if not news and not is_over:
                 raise Lost("the recording has stalled")
-            number += len(news)
+            n_given += len(news)
             if news:
                 yield b"".join(news)
             if is_over:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class MicroEngine:
 
     def __init__(self, models: Sequence[WakeModel]) -> None:
         self._models = models
-        self.thresholds = {}
+        self.thresholds: dict[str, float] = {}
         self._loaded: dict[str, Any] = {}
 
     def load(self) -> None:
@@ -84,7 +84,7 @@ class OpenWakeWordEngine:
 
     def __init__(self, models: Sequence[WakeModel]) -> None:
         self._models = models
-        self.thresholds = {}
+        self.thresholds: dict[str, float] = {}
         self._loaded: dict[str, Any] = {}
 
     def load(self) -> None:
@@ -166,7 +166,11 @@ class ScriptedEngine:
         """It holds nothing."""
 
 
-ENGINES = {"micro": MicroEngine, "openwakeword": OpenWakeWordEngine, "scripted": ScriptedEngine}
+ENGINES: dict[str, Callable[[Sequence[WakeModel]], WakeEngine]] = {
+    "micro": MicroEngine,
+    "openwakeword": OpenWakeWordEngine,
+    "scripted": ScriptedEngine,
+}
 
 
 def load_engines(models: Sequence[WakeModel]) -> list[WakeEngine]:
@@ -178,7 +182,7 @@ def load_engines(models: Sequence[WakeModel]) -> list[WakeEngine]:
     for kind, engine_class in ENGINES.items():
         chosen = [model for model in models if model.enabled and model.engine == kind]
         if chosen:
-            engine: WakeEngine = engine_class(chosen)
+            engine = engine_class(chosen)
             engine.load()
             engines.append(engine)
     return engines
