@@ -105,13 +105,13 @@ class Replies:
             turn = response.headers.get("X-Turn", "")
             if response.status_code == 204:
                 self._end(turn, response.headers.get("X-Turn-Error", ""))
+                self._is_lost = False
             else:
-                self._take(turn, int(response.headers.get("X-Segment", 0)), response, rate)
-            self._is_lost = False
+                self._is_lost = not self._take(turn, int(response.headers.get("X-Segment", 0)), response, rate)
         return 0.0
 
-    def _take(self, turn: str, index: int, response: Any, rate: int) -> None:
-        """Put a sentence in line while it arrives, without what is in line already."""
+    def _take(self, turn: str, index: int, response: Any, rate: int) -> bool:
+        """Put a sentence in line while it arrives, without what is in line already; return whether it is done with."""
         if (turn, index) != (self._turn, self._n_taken[0]):
             self._turn, self._n_taken = turn, (index, 0)
         if turn not in self._with_sound:
@@ -120,8 +120,12 @@ class Replies:
         at = 0
         half = b""
         for piece in received(response.iter_content(PIECE_BYTES)):
-            if turn in self._dropped or self._is_stopping.is_set() or rate != self._player.sample_rate:
-                return
+            if turn in self._dropped or self._is_stopping.is_set():
+                return True
+            if rate != self._player.sample_rate:
+                # The speaker was opened since: the sentence is fetched again, as it wants it now.
+                self._n_taken = (index, 0)
+                return False
             begin = max(0, n_known - at)
             at += len(piece)
             news = half + piece[begin:]
@@ -131,6 +135,7 @@ class Replies:
                 self._player.play(news[:n_even])
                 self._n_taken = (index, max(n_known, at - len(half)))
         self._n_taken = (index + 1, 0)
+        return True
 
     def _end(self, turn: str, error: str) -> None:
         if turn == self._turn:
