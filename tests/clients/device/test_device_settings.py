@@ -83,7 +83,7 @@ def test_the_environment_reaches_everything(tmp_path: Path) -> None:
     assert (settings.wake.multi_trigger, settings.recording.silence_ms, settings.microphone.device) == (True, 400, "2")
     with pytest.raises(Trouble, match="EARSHOT_DEVICE__WAKE__MODELS__7__NAME"):
         load(path, {"EARSHOT_DEVICE__WAKE__MODELS__7__NAME": "x"})
-    with pytest.raises(Trouble, match=re.escape("recording.silence_ms: is \"soon\"")):
+    with pytest.raises(Trouble, match=re.escape('recording.silence_ms: is "soon"')):
         load(path, {"EARSHOT_DEVICE__RECORDING__SILENCE_MS": "soon"})
 
 

@@ -96,7 +96,9 @@ def virtual_audio() -> Iterator[VirtualAudio]:
             "ALSA_CONFIG_PATH": f"{folder}/asound.conf",
         }
         Path(folder, "asound.conf").write_text(DEVICES.format(server=server))
-        options = "-n --daemonize=no --use-pid-file=no --exit-idle-time=-1 --disallow-exit --realtime=no --high-priority=no"
+        options = (
+            "-n --daemonize=no --use-pid-file=no --exit-idle-time=-1 --disallow-exit --realtime=no --high-priority=no"
+        )
         modules = (f"module-native-protocol-unix socket={folder}/native auth-anonymous=1", *MODULES)
         command = ["pulseaudio", *options.split(), f"--log-target=file:{folder}/log"]
         process = subprocess.Popen([*command, *(part for each in modules for part in ("-L", each))], env=environ)
