@@ -84,10 +84,15 @@ def write_settings(path: Path, settings: Settings) -> None:
 
 
 def _put(tree: Any, keys: list[str], value: Any, name: str) -> None:
-    """Set a value deep in a tree, making the objects on the way."""
+    """Set a value deep in a tree, making what is on the way; a list that is not there is the default one."""
     *path, last = keys
+    default: Any = as_tree(Settings())
     for key in path:
-        tree = tree[_index(tree, key, name)] if isinstance(tree, list) else tree.setdefault(key, {})
+        default = default.get(key) if isinstance(default, dict) else None
+        if isinstance(tree, list):
+            tree = tree[_index(tree, key, name)]
+        else:
+            tree = tree.setdefault(key, default if isinstance(default, list) else {})
         if not isinstance(tree, (dict, list)):
             raise SettingsError(f"{name}: {key} is no object of settings")
     if isinstance(tree, list):

@@ -24,7 +24,7 @@ class Uplink:
 
     def __init__(
         self, settings: Settings, post: Callable[[Event], object], on_cancelled: Callable[[list[str]], object]
-    ):
+    ) -> None:
         self._link = Link(settings)
         self._outbox = Outbox(settings.server)
         self._post = post

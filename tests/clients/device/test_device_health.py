@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 
@@ -125,7 +126,7 @@ def test_a_device_that_is_away_is_tried_again_and_told_once() -> None:
     for now_s in range(600):
         played.supervisor.check(float(now_s))
     assert tries[:6] == [0, 1, 3, 7, 15, 31]
-    assert all(b - a == 60 for a, b in zip(tries[6:], tries[7:], strict=False))
+    assert all(b - a == 60 for a, b in itertools.pairwise(tries[6:]))
     assert played.told == ["there is no microphone"]
     played.trouble = None
     played.supervisor.check(700.0)

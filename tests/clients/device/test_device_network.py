@@ -124,7 +124,7 @@ def test_what_broke_off_is_sent_again() -> None:
         (refusal(413, "audio-too-large"), "413 audio-too-large"),
         ((404, {}, b"<html>no</html>"), "no Earshot service"),
         ((200, {}, b"hello"), ""),
-        (as_json(200, {"turn": None, "x": 1})[:2] + (b'{"x": 1}',), ""),
+        (as_json(200, {"x": 1}), ""),
     ],
 )
 def test_what_is_refused_is_not_sent_again(answer: Any, told: str) -> None:
@@ -364,11 +364,8 @@ def test_a_heartbeat_has_what_servers_want() -> None:
     counts.add("a", NOW - timedelta(hours=2))
     counts.add("a", NOW - timedelta(minutes=1))
     body = json.loads(json.dumps(heartbeat_body(made, counts, WELL, NOW)))
-    assert {
-        "instance_id": "earshot-kitchen",
-        "source": "earshot_device",
-        "timestamp": "2026-01-02T03:04:05.000Z",
-    }.items() <= body.items()
+    named = {"instance_id": "earshot-kitchen", "source": "earshot_device", "timestamp": "2026-01-02T03:04:05.000Z"}
+    assert named.items() <= body.items()
     assert [(m["name"], m["topic"], m["status"], m["trigger_count"]) for m in body["models"]] == [
         ("a", "light", "active", 2),
         ("b", "general", "inactive", 0),

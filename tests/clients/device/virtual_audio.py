@@ -79,11 +79,16 @@ def missing_for_audio() -> str:
 
 
 @contextmanager
-def virtual_audio() -> Iterator[VirtualAudio]:
-    """Run a sound server with a microphone and a speaker; skip the test where that cannot be."""
+def virtual_audio(place: Path | None = None) -> Iterator[VirtualAudio]:
+    """Run a sound server with a microphone and a speaker; skip the test where that cannot be.
+
+    place: the folder of one that has ended, to take its place.
+    """
     if missing := missing_for_audio():
         pytest.skip(missing)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as new_folder:
+        folder = str(place or new_folder)
+        Path(folder, "native").unlink(missing_ok=True)
         server = f"unix:{folder}/native"
         environ = {
             **os.environ,
