@@ -17,7 +17,7 @@ from clients.service import Lost, Trouble, received
 WAIT_S = 30
 """How long the service holds a request for which there is nothing yet."""
 PIECE_BYTES = 4096
-AHEAD_S = 20.0
+AHEAD_S = 5.0
 """Sound that may be in line before the next is fetched."""
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 

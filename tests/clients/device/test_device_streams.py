@@ -160,9 +160,9 @@ def test_the_wake_word_interrupts_the_speaker(audio: VirtualAudio, service: Runn
     with audio.capture_speaker(heard), running(environ, "--url", service.url, "--session", "bard") as device:
         device.wait_for("listening")
         device.wait_for("speaker:")
-        told = service.post("/say?session=bard", json={"text": "A very long story. " * 60})
+        told = service.post("/say?session=bard", json={"text": "A very long story. " * 150})
         device.wait_for("speaking")
-        audio.speak(noise(0.5) + whistle(0.5) + noise(1.0))
+        audio.speak(noise(0.5) + whistle(0.3) + noise(1.0))
         device.wait_for("recording")
         turn = service.get(f"/turns/{told.json()['turn']}?session=bard").json()
         audio.speak(noise(4.0))
@@ -230,7 +230,7 @@ def test_other_formats_are_heard_as_they_are(
     }
     with running(environ, "--url", service.url, "--session", f"r{rate}") as device:
         device.wait_for(f"{rate} Hz, {channels} channel(s)")
-        audio.speak(noise(2.0) + whistle(0.5) + noise(1.0))
+        audio.speak(noise(2.0) + whistle(0.3) + noise(1.0))
         device.wait_for("recording")
         audio.speak(noise(4.5))
         device.wait_for("nobody spoke")
@@ -247,7 +247,7 @@ def test_a_sound_card_that_goes_away_comes_back(service: RunningService) -> None
             device.wait_for("recovering", times=2)
             with virtual_audio(Path(audio.environ["PULSE_RUNTIME_PATH"])) as again:
                 device.wait_for("listening", times=2)
-                again.speak(noise(2.0) + whistle(0.5) + noise(1.0))
+                again.speak(noise(2.0) + whistle(0.3) + noise(1.0))
                 device.wait_for("recording")
 
 
@@ -349,7 +349,7 @@ def test_a_file_takes_the_same_path(rate: int, channels: int, service: RunningSe
     at = round(1.5 * rate)
     voice = np.random.default_rng(0).normal(0, 3000, at).astype("<i2").tobytes()
     room = np.random.default_rng(1).normal(0, 8, at).astype("<i2").tobytes()
-    sound = np.frombuffer(room + whistle(0.4, rate) + voice + room, "<i2")
+    sound = np.frombuffer(room + whistle(0.3, rate) + voice + room, "<i2")
     body = wav(np.repeat(sound, channels).astype("<i2").tobytes(), rate, channels)
     lines, played = from_file(tmp_path, body, "--url", service.url, "--session", f"file{rate}")
     states = [line for line in lines if line in ("listening", "recording", "waiting", "speaking")]
@@ -360,8 +360,8 @@ def test_a_file_takes_the_same_path(rate: int, channels: int, service: RunningSe
 @pytest.mark.process
 def test_a_server_that_is_down_is_told(tmp_path: Path) -> None:
     """The question is kept for as long as is set, tones and lines say so, and the device does not hang."""
-    question = wav(noise(1.5) + whistle(0.4) + noise(1.0, 3000) + noise(1.0))
-    lines, _ = from_file(tmp_path, question, "--url", "http://127.0.0.1:1", EARSHOT_DEVICE__SERVER__KEEP_S="3")
+    question = wav(noise(1.5) + whistle(0.3) + noise(1.0, 3000) + noise(1.0))
+    lines, _ = from_file(tmp_path, question, "--url", "http://127.0.0.1:1", EARSHOT_DEVICE__SERVER__KEEP_S="8")
     told = "\n".join(lines)
     assert "no replies: http://127.0.0.1:1 does not answer" in told
     assert "it is kept and sent again" in told
@@ -371,7 +371,7 @@ def test_a_server_that_is_down_is_told(tmp_path: Path) -> None:
 @pytest.mark.process
 def test_a_token_that_is_missing_is_told(tmp_path: Path) -> None:
     """401 in every place: the line says where to put the token."""
-    question = wav(noise(1.5) + whistle(0.4) + noise(1.0, 3000) + noise(1.0))
+    question = wav(noise(1.5) + whistle(0.3) + noise(1.0, 3000) + noise(1.0))
     with answering(lambda *_: refusal(401, "unauthorized")) as server:
         lines, _ = from_file(tmp_path, question, "--url", server.url)
     assert sum("give the token with --token" in line for line in lines) == 2
@@ -390,7 +390,7 @@ def test_settings_change_while_it_runs(audio: VirtualAudio, tmp_path: Path) -> N
             device.wait_for("the settings are not taken, the old ones stay")
             path.write_text('{"wake": {"models": [{"name": "x", "engine": "scripted", "path": "2000"}]}}')
             device.wait_for("the settings have changed")
-            audio.speak(noise(2.0) + whistle(0.5) + noise(1.0))
+            audio.speak(noise(2.0) + whistle(0.3) + noise(1.0))
             device.wait_for("wake word x")
             path.write_text('{"microphone": {"device": "vmic"}}')
             device.wait_for("microphone: vmic")
