@@ -162,6 +162,8 @@ class Machine:
         self._is_lost = True
         self._recording_since_s: float | None = None
         self._is_sending = False
+        self._is_refused = False
+        "The service does not want what is being recorded."
         self._is_playing = False
         self._is_asked = False
         "Whether an answer is waited for."
@@ -236,6 +238,7 @@ class Machine:
         self._is_playing = self._is_asked = False
         self._recording_since_s = now_s
         self._is_sending = not after_wake
+        self._is_refused = False
         return [*actions, Record(after_wake), *([Send()] if self._is_sending else []), PlayTone("wake")]
 
     def _spoken(self, now_s: float) -> list[Action]:
@@ -254,7 +257,7 @@ class Machine:
         self._recording_since_s = None
         if not self._is_sending:
             return [Finish(), PlayTone("end"), Tell("nobody spoke")]
-        self._is_asked = True
+        self._is_asked = not self._is_refused
         self._turn = ""
         self._be_patient(now_s)
         return [Finish(), PlayTone("end")]
@@ -271,6 +274,7 @@ class Machine:
 
     def _not_taken(self, why: str, is_kept: bool) -> list[Action]:
         was_asked, self._is_asked = self._is_asked, False
+        self._is_refused = not is_kept
         line = f"the question was not taken: {why}" + ("; it is kept and sent again" if is_kept else "")
         return [Tell(line), PlayTone("failure")] if was_asked or not is_kept else []
 

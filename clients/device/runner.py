@@ -46,7 +46,7 @@ class Streams:
         self.microphone = Supervisor(
             "microphone",
             self._open_microphone,
-            device.health.check,
+            self._microphone_fault,
             device.microphone_opened,
             lambda why: device.post(StreamLost(why)),
             log.warning,
@@ -121,6 +121,10 @@ class Streams:
     def _fill(self, n_frames: int, sample_rate: int) -> bytes:
         self._asked_s = time.monotonic()
         return self._device.fill(n_frames, sample_rate)
+
+    def _microphone_fault(self, is_active: bool, now_s: float) -> str | None:
+        # A file that is over is silent for good.
+        return None if self.is_over else self._device.health.check(is_active, now_s)
 
     def _speaker_opened(self, stream: OpenStream, now_s: float) -> None:
         self._asked_s = now_s

@@ -174,6 +174,16 @@ def test_a_question_that_is_refused() -> None:
     assert story.state == "listening"
 
 
+def test_a_question_that_is_refused_while_it_is_spoken() -> None:
+    """A tone at once, and no answer is waited for at its end; the next question is a new one."""
+    story = Story("wake", WAKE, SpeechBegan())
+    assert story.tell(UploadFailed("401", is_kept=False)) == [PlayTone("failure")]
+    story.tell(ENDED)
+    assert story.state == "listening"
+    story.tell(WAKE, SpeechBegan(), ENDED)
+    assert story.state == "waiting"
+
+
 def test_no_answer_comes() -> None:
     """After the time that is set the device listens again; sound that is playing is waited for."""
     story = Story("wake", WAKE, SpeechBegan(), ENDED, Uploaded("1"))

@@ -282,10 +282,12 @@ def command(*arguments: str, environ: dict[str, str] | None = None) -> subproces
 
 
 @pytest.fixture
-def no_audio(tmp_path: Path) -> dict[str, str]:
-    """An environment without any sound device."""
-    (tmp_path / "asound.conf").write_text("")
-    return {**os.environ, "ALSA_CONFIG_PATH": str(tmp_path / "asound.conf")}
+def no_audio() -> dict[str, str]:
+    """An environment without any sound device; skip the test on a machine that has one."""
+    cards = Path("/proc/asound/cards")
+    if cards.exists() and "no soundcards" not in cards.read_text():
+        pytest.skip("this machine has a sound card")
+    return {**os.environ, "PULSE_SERVER": "unix:/nonexistent"}
 
 
 @pytest.mark.process
