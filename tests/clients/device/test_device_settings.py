@@ -140,10 +140,9 @@ def test_the_session_is_the_tokens_or_the_machines() -> None:
 def leaves(schema: dict[str, Any], path: str = "") -> dict[str, dict[str, Any]]:
     found = {}
     for name, each in schema["properties"].items():
-        inner = each if "properties" in each else each.get("items", {})
-        if "properties" in inner:
-            found |= leaves(inner, f"{path}{name}.")
-        if "properties" not in each:
+        if "properties" in each:
+            found |= leaves(each, f"{path}{name}.")
+        else:
             found[f"{path}{name}"] = each
     return found
 
