@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from clients.device.health import Backoff, StreamHealth
 from clients.device.portaudio import AudioTrouble
+from clients.device.runner import notify
 from clients.device.settings import MicrophoneSettings
 from clients.device.supervisor import Hanging, Supervisor
 from clients.service import Trouble
@@ -174,3 +177,15 @@ def test_a_driver_that_hangs_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Hanging):
         played.supervisor.check(200.0)
     comes_back.set()
+
+
+def test_systemd_is_told_that_we_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where systemd has started us; elsewhere, and when it has gone, nothing happens."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("WATCHDOG=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        notify("WATCHDOG=1")
+        assert systemd.recv(100) == b"WATCHDOG=1"
+    notify("WATCHDOG=1")

@@ -240,7 +240,8 @@ def test_other_formats_are_heard_as_they_are(
 def test_a_sound_card_that_goes_away_comes_back(service: RunningService) -> None:
     """The microphone's server dies: the device says so, tries again, and hears when there is one again."""
     with virtual_audio() as audio:
-        with running({**audio.environ, **WHISTLE_ENVIRON}, "--url", service.url, "--session", "gone") as device:
+        arguments = ("--url", service.url, "--session", "gone")
+        with running({**audio.environ, **WHISTLE_ENVIRON}, *arguments) as device:
             device.wait_for("listening")
             audio.process.kill()
             device.wait_for("the microphone is away")
@@ -386,7 +387,8 @@ def test_settings_change_while_it_runs(audio: VirtualAudio, tmp_path: Path) -> N
     path.write_text('{"wake": {"models": [{"name": "w", "engine": "scripted", "path": "1000"}]}}')
     nothing = refusal(404, "nothing-yet", **{"Retry-After": "1"})
     with answering(lambda method, *_: nothing if method == "GET" else as_json(200, {})) as server:
-        with running(audio.environ, "--settings", str(path), "--url", server.url) as device:
+        arguments = ("--settings", str(path), "--url", server.url)
+        with running(audio.environ, *arguments) as device:
             device.wait_for("listening")
             path.write_text("{")
             device.wait_for("the settings are not taken, the old ones stay")
