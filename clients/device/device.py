@@ -17,13 +17,16 @@ from clients.device.health import StreamHealth
 from clients.device.heartbeat import Condition, Heartbeat, WakeCounts, heartbeat_body
 from clients.device.inbox import Inbox
 from clients.device.level import dbfs
-from clients.device.machine import (
+from clients.device.machine import Machine
+from clients.device.player import Player
+from clients.device.replies import Replies
+from clients.device.settings import Settings
+from clients.device.steps import (
     Action,
     BeSilent,
     CallWebhook,
     Event,
     Finish,
-    Machine,
     PlayTone,
     Record,
     Send,
@@ -31,10 +34,7 @@ from clients.device.machine import (
     Tell,
     Tick,
     WakeHeard,
-)  # fmt: skip
-from clients.device.player import Player
-from clients.device.replies import Replies
-from clients.device.settings import Settings
+)
 from clients.device.supervisor import OpenStream
 from clients.device.uplink import Uplink
 from clients.device.wake import WakeEngine, load_engines

@@ -7,9 +7,9 @@ from collections import deque
 from clients.device.detector import Detector
 from clients.device.endpoint import FRAME_MS, Endpointer, Vad, make_vad
 from clients.device.level import rms
-from clients.device.machine import Event, SpeechBegan, UtteranceEnded, WakeHeard
 from clients.device.ring import Ring
 from clients.device.settings import RecordingSettings, Settings
+from clients.device.steps import Event, SpeechBegan, UtteranceEnded, WakeHeard
 from clients.device.utterance import Utterance
 from clients.device.wake import WakeEngine
 from clients.device.windows import SAMPLE_RATE, WINDOW_S, Windows

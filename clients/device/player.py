@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clients.device.machine import Event, PlayingBegan, PlayingEnded
 from clients.device.settings import SpeakerSettings
+from clients.device.steps import Event, PlayingBegan, PlayingEnded
 from clients.device.tones import make_tones
 
 OWN_VOICE_PIECES = 64

@@ -9,9 +9,9 @@ from typing import Any
 
 from clients.device.health import Backoff
 from clients.device.link import Busy, Link
-from clients.device.machine import Event, ReplyEnded
 from clients.device.player import Player
 from clients.device.settings import Settings
+from clients.device.steps import Event, ReplyEnded
 from clients.service import Lost, Trouble, received
 
 WAIT_S = 30

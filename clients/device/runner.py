@@ -15,10 +15,10 @@ from functools import partial
 
 from clients.device.device import Device
 from clients.device.files import WavMicrophone, WavSpeaker
-from clients.device.machine import ButtonPressed, StreamLost
 from clients.device.portaudio import AudioTrouble, PortAudio
 from clients.device.settings import Settings
 from clients.device.settings_file import SettingsFile
+from clients.device.steps import ButtonPressed, StreamLost
 from clients.device.supervisor import Hanging, OpenStream, Supervisor
 from clients.service import Trouble
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from clients.device.link import Busy, Link
-from clients.device.machine import Event, Uploaded, UploadFailed
 from clients.device.outbox import Kept, Outbox
 from clients.device.settings import Settings
+from clients.device.steps import Event, Uploaded, UploadFailed
 from clients.device.utterance import Utterance
 from clients.device.windows import SAMPLE_RATE
 from clients.service import Lost, Trouble

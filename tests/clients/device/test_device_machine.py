@@ -13,14 +13,16 @@ from clients.device.detector import Detection
 from clients.device.ear import Ear
 from clients.device.health import StreamHealth
 from clients.device.inbox import Inbox
-from clients.device.machine import (
+from clients.device.machine import Machine
+from clients.device.outbox import Outbox
+from clients.device.settings import WakeModel
+from clients.device.steps import (
     Action,
     BeSilent,
     ButtonPressed,
     CallWebhook,
     Event,
     Finish,
-    Machine,
     PlayingBegan,
     PlayingEnded,
     PlayTone,
@@ -37,8 +39,6 @@ from clients.device.machine import (
     UtteranceEnded,
     WakeHeard,
 )
-from clients.device.outbox import Outbox
-from clients.device.settings import WakeModel
 from clients.device.wake import load_engines
 from tests.clients.device.scenes import noise, settings, whistle, windows_of
 

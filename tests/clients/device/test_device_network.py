@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from clients.device.courier import Courier, utc_text
 from clients.device.heartbeat import Condition, Heartbeat, WakeCounts, heartbeat_body
-from clients.device.machine import Event, ReplyEnded, Uploaded, UploadFailed
 from clients.device.outbox import Outbox
 from clients.device.player import Player
 from clients.device.replies import Replies
 from clients.device.settings import ServerSettings
+from clients.device.steps import Event, ReplyEnded, Uploaded, UploadFailed
 from clients.device.uplink import Uplink
 from clients.device.utterance import Utterance
 from clients.service import Lost

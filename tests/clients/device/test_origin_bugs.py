@@ -21,17 +21,9 @@ from clients.device.health import StreamHealth
 from clients.device.heartbeat import Heartbeat
 from clients.device.inbox import Inbox
 from clients.device.level import rms
-from clients.device.machine import (
-    Machine,
-    ReplyEnded,
-    SpeechBegan,
-    StreamOpened,
-    Tell,
-    Uploaded,
-    UtteranceEnded,
-    WakeHeard,
-)
+from clients.device.machine import Machine
 from clients.device.settings import WakeModel
+from clients.device.steps import ReplyEnded, SpeechBegan, StreamOpened, Tell, Uploaded, UtteranceEnded, WakeHeard
 from clients.device.windows import Windows
 from tests.clients.device.scenes import (
     WHISTLE,
