@@ -1,0 +1,191 @@
+"""When a stream is broken, and how it is opened again."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clients.device.health import Backoff, StreamHealth
+from clients.device.portaudio import AudioTrouble
+from clients.device.runner import notify
+from clients.device.settings import MicrophoneSettings
+from clients.device.supervisor import Hanging, Supervisor
+from clients.service import Trouble
+
+SOUND, ZEROS = b"\1\2" * 4, bytes(8)
+
+
+def listen(health: StreamHealth, begin_s: float, seconds: float, chunk: Callable[[int], bytes]) -> list[str | None]:
+    """Feed a chunk every 80 ms and return what was found wrong."""
+    found = []
+    for number in range(round(seconds / 0.08)):
+        now_s = begin_s + number * 0.08
+        health.heard(chunk(number), now_s)
+        found.append(health.check(True, now_s))
+    return found
+
+
+def live(number: int) -> bytes:
+    return number.to_bytes(8, "little")
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    """And begin again after something worked."""
+    backoff = Backoff(1.0, 60.0)
+    assert [backoff.failed() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    backoff.worked()
+    assert backoff.failed() == 1
+    for _ in range(2000):
+        backoff.failed()
+    assert backoff.failed() == 60
+
+
+def test_a_stream_without_callbacks_is_stuck() -> None:
+    """After the time that is set, and not before."""
+    health = StreamHealth(MicrophoneSettings(stuck_after_s=3))
+    health.opened(100.0)
+    assert health.check(True, 102.9) is None
+    assert health.check(True, 103.0) == "stuck"
+    health.heard(SOUND, 103.1)
+    assert health.check(True, 104.0) is None
+
+
+def test_a_driver_that_stops_has_vanished() -> None:
+    """An unplugged device says so itself."""
+    assert StreamHealth(MicrophoneSettings()).check(False, 0.0) == "vanished"
+
+
+def test_a_driver_that_repeats_itself_is_broken() -> None:
+    """The same sound again and again is no microphone; sound that changes is."""
+    health = StreamHealth(MicrophoneSettings())
+    assert set(listen(health, 0.0, 60, live)) == {None}
+    assert set(listen(health, 60.0, 4.9, lambda _n: SOUND)) == {None}
+    assert listen(health, 65.0, 1, lambda _n: SOUND)[-1] == "repeating"
+
+
+def test_a_muted_microphone_is_looked_at_less_and_less() -> None:
+    """Zeros for a day make the stream be opened again a few times, and never count as broken."""
+    health = StreamHealth(MicrophoneSettings(silent_after_s=60))
+    n_looks = 0
+    health.opened(0.0)
+    for now_s in range(1, 24 * 3600):
+        health.heard(ZEROS, float(now_s))
+        fault = health.check(True, float(now_s))
+        assert fault in (None, "silent")
+        if fault:
+            n_looks += 1
+            health.opened(float(now_s))
+    assert health.is_muted
+    assert 20 < n_looks < 30
+    health.heard(SOUND, 24 * 3600.0)
+    assert not health.is_muted
+
+
+class Played:
+    """A stream that does what the test says, and a supervisor over it."""
+
+    def __init__(self) -> None:
+        self.trouble: Trouble | None = None
+        self.fault: str | None = None
+        self.told: list[str] = []
+        self.n_opened = self.n_closed = 0
+        self.lost: list[str] = []
+        self.supervisor = Supervisor(
+            "microphone",
+            self._open,
+            lambda _active, _now: self.fault,
+            lambda _stream, _now: None,
+            self.lost.append,
+            self.told.append,
+        )
+
+    name, sample_rate, channels, is_active = "played", 16000, 1, True
+
+    def _open(self) -> Played:
+        if self.trouble is not None:
+            raise self.trouble
+        self.n_opened += 1
+        return self
+
+    def start(self) -> None: ...
+
+    def close(self) -> None:
+        self.n_closed += 1
+        self.fault = None
+
+
+def test_a_device_that_is_away_is_tried_again_and_told_once() -> None:
+    """With growing waits; what is wrong is said once, and that it is back too."""
+    played = Played()
+    played.trouble = AudioTrouble("there is no microphone")
+    tries = []
+    real_open = played._open
+    played.supervisor._open_stream = lambda: tries.append(now_s) or real_open()  # type: ignore[func-returns-value]
+    for now_s in range(600):
+        played.supervisor.check(float(now_s))
+    assert tries[:6] == [0, 1, 3, 7, 15, 31]
+    assert all(b - a == 60 for a, b in itertools.pairwise(tries[6:]))
+    assert played.told == ["there is no microphone"]
+    played.trouble = None
+    played.supervisor.check(700.0)
+    assert played.told[1:] == ["microphone: played, 16000 Hz, 1 channel(s)"]
+
+
+def test_a_broken_stream_is_closed_and_opened() -> None:
+    """At once when it has worked for long, after a wait when it breaks again and again."""
+    played = Played()
+    played.supervisor.check(0.0)
+    played.supervisor.check(61.0)
+    played.fault = "stuck"
+    played.supervisor.check(100.0)
+    assert (played.n_opened, played.n_closed, played.lost) == (1, 1, ["stuck"])
+    played.supervisor.check(100.25)
+    assert played.n_opened == 2
+    played.fault = "vanished"
+    played.supervisor.check(101.0)
+    played.supervisor.check(101.5)
+    assert played.n_opened == 2
+    played.supervisor.check(102.0)
+    assert (played.n_opened, played.supervisor.n_restarts) == (3, 2)
+
+
+def test_silence_is_no_loss() -> None:
+    """The stream is opened again, and nobody is told that the microphone is away."""
+    played = Played()
+    played.supervisor.check(0.0)
+    played.fault = "silent"
+    played.supervisor.check(61.0)
+    played.supervisor.check(62.0)
+    assert (played.lost, played.n_opened) == ([], 2)
+    assert "muted" in played.told[-2]
+
+
+def test_a_driver_that_hangs_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that never come back are left behind; after a few the process should begin anew."""
+    monkeypatch.setattr("clients.device.supervisor.HANGS_AFTER_S", 0.01)
+    played = Played()
+    comes_back = threading.Event()
+    played.supervisor._open_stream = lambda: (comes_back.wait() and played._open()) or played
+    played.supervisor.check(0.0)
+    played.supervisor.check(100.0)
+    assert played.told == ["the driver of the microphone hangs; it is tried again"]
+    with pytest.raises(Hanging):
+        played.supervisor.check(200.0)
+    comes_back.set()
+
+
+def test_systemd_is_told_that_we_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where systemd has started us; elsewhere, and when it has gone, nothing happens."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("WATCHDOG=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        notify("WATCHDOG=1")
+        assert systemd.recv(100) == b"WATCHDOG=1"
+    notify("WATCHDOG=1")
