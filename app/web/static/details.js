@@ -20,7 +20,7 @@ const UNITS = [
   [/_ms$/, " ms"],
   [/_s$/, " s"],
   [/_semitones$/, " semitones"],
-  [/_count$/, ""],
+  [/_count$/, "", "s"], // pause_count: pauses
 ];
 
 /** Return the table of a turn's waterfall: each moment with a bar from the one before. */
@@ -40,8 +40,8 @@ export function describeTimes(waterfallMs) {
 /** Return the figures of one analyser. */
 export function describeScores(analyser, scores) {
   const rows = Object.entries(scores).filter(([, value]) => value !== null).map(([name, value]) => {
-    const [pattern, unit] = UNITS.find(([each]) => each.test(name)) ?? [/$^/, ""];
-    return row(name.replace(pattern, "").replaceAll("_", " "), `${typeof value === "number" ? rounded(value) : value}${unit}`);
+    const [pattern, unit, ending = ""] = UNITS.find(([each]) => each.test(name)) ?? [/$^/, ""];
+    return row(name.replace(pattern, ending).replaceAll("_", " "), `${typeof value === "number" ? rounded(value) : value}${unit}`);
   });
   const box = document.createDocumentFragment();
   box.append(element("h3", "", analyser), list("scores", rows));
@@ -69,5 +69,6 @@ function row(name, value, ...more) {
 }
 
 function rounded(value) {
-  return Math.abs(value) >= 100 ? Math.round(value) : Math.round(value * 100) / 100;
+  const size = Math.abs(value);
+  return Number(value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2));
 }
