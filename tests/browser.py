@@ -67,9 +67,11 @@ RECORDED = """() => {
     for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
     return btoa(text);
   };
+  const rate = earshot.audio.context.sampleRate;
   return {
-    rate: earshot.audio.context.sampleRate,
-    beginsAt: recorded[0].at,
+    rate,
+    // Reckoned from the end: while an audio thread starts, its clock may leap.
+    beginsAt: recorded.at(-1).at - ((recorded.length - 1) * 128) / rate,
     late: recorded.map(({at, arrivedAt}) => arrivedAt - at),
     voice: pack(recorded.map(({voice}) => voice)),
     microphone: pack(recorded.map(({microphone}) => microphone)),

@@ -81,7 +81,8 @@ def session_of(page: Any) -> str:
 
 def fetch_spoken(service: RunningService, session: str, turn: str) -> tuple[Samples, int]:
     """Fetch the spoken answer of a turn once more, as a device can; return samples from -1 to 1 and their rate."""
-    pieces, rate = [], 0
+    pieces: list[Samples] = []
+    rate = 0
     while (response := service.get(f"/audio?session={session}&turn={turn}&segment={len(pieces)}")).status_code == 200:
         with wave.open(io.BytesIO(response.content)) as file:
             rate = file.getframerate()
