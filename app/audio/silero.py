@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.audio.pcm import FULL_SCALE, SILENCE_DBFS, SPEECH_RATE_HZ
+from app.audio.noise_floor import LOWEST_DBFS, follow, stand_out
+from app.audio.pcm import FULL_SCALE, SPEECH_RATE_HZ
 from app.audio.vad import WINDOW_SAMPLES
 from app.errors import ConfigError
 
@@ -26,7 +27,8 @@ INSTALL = "pip install onnxruntime && pip install --no-deps silero-vad==6.2.3"
 CONTEXT_SAMPLES = 64
 """The end of the window before, which the network wants in front of each window."""
 
-SILENCE_RMS = 10 ** (SILENCE_DBFS / 20)
+DITHER = 1e-6
+"""Far below the last bit; silence has no logarithm."""
 SURE_OF_NO_SPEECH = 0.1
 
 STATE_SIZE = 128
@@ -56,8 +58,11 @@ class SileroDetector:
         self._session = _open_session()
         self._rate = np.array(SPEECH_RATE_HZ, np.int64)
         self._states: NDArray[np.float32] = np.zeros((_N_LAYERS, _FIRST_SLOTS, STATE_SIZE), np.float32)
-        self._contexts: NDArray[np.float32] = np.zeros((_FIRST_SLOTS, CONTEXT_SAMPLES), np.float32)
+        self._heard: NDArray[np.float32] = np.zeros((_FIRST_SLOTS, CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
+        """The last window, as the network wants it: the next one's context, and what it is asked first after a rest."""
         self._chances: NDArray[np.float32] = np.zeros(_FIRST_SLOTS, np.float32)
+        self._floors_dbfs: NDArray[np.float32] = np.full(_FIRST_SLOTS, LOWEST_DBFS, np.float32)
+        self._is_skipping: NDArray[np.bool_] = np.zeros(_FIRST_SLOTS, np.bool_)
         self._free = list(range(_FIRST_SLOTS))
         self._lock = threading.Lock()
         """Held while the arrays are read, written or replaced; never while the network runs."""
@@ -69,8 +74,10 @@ class SileroDetector:
                 self._grow()
             slot = self._free.pop()
             self._states[:, slot] = 0
-            self._contexts[slot] = 0
+            self._heard[slot] = 0
             self._chances[slot] = 0
+            self._floors_dbfs[slot] = LOWEST_DBFS
+            self._is_skipping[slot] = False
         stream = SileroStream(slot)
         weakref.finalize(stream, self._free.append, slot).atexit = False
         return stream
@@ -78,24 +85,39 @@ class SileroDetector:
     def probabilities(self, streams: Sequence[SileroStream], windows: Sequence[bytes]) -> Sequence[float]:
         """Judge one window of each stream; no stream may come twice.
 
-        The network is not asked where it just heard no speech and the window is silent: most microphones, most of the
-        time.
+        The network is not asked where it just heard no speech and the window is no louder than the room: most
+        microphones, most of the time.
         """
+        if not streams:
+            return []
         slots = np.fromiter((stream.slot for stream in streams), np.intp, len(streams))
         heard = np.empty((len(slots), CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
         fresh = np.frombuffer(b"".join(windows), "<i2").reshape(len(slots), WINDOW_SAMPLES)
         np.divide(fresh, np.float32(FULL_SCALE), out=heard[:, CONTEXT_SAMPLES:], dtype=np.float32)
-        is_loud = heard[:, CONTEXT_SAMPLES:].std(axis=1) > SILENCE_RMS
         with self._lock:
-            heard[:, :CONTEXT_SAMPLES] = self._contexts[slots]
-            self._contexts[slots] = heard[:, -CONTEXT_SAMPLES:]
-            asked = np.flatnonzero(is_loud | (self._chances[slots] > SURE_OF_NO_SPEECH))
+            before = self._heard[slots]
+            heard[:, :CONTEXT_SAMPLES] = before[:, -CONTEXT_SAMPLES:]
+            self._heard[slots] = heard
+            is_asked = self._choose(slots, levels_dbfs(heard[:, CONTEXT_SAMPLES:]))
+            asked = np.flatnonzero(is_asked)
+            resumed = asked[self._is_skipping[slots[asked]]]
+            self._is_skipping[slots] = ~is_asked
         chances = np.zeros(len(slots), np.float32)
+        if len(resumed):
+            # A first syllable is understood by what was before it.
+            self._ask_network(slots[resumed], before[resumed])
         if len(asked):
             chances[asked] = self._ask_network(slots[asked], heard[asked])
         with self._lock:
             self._chances[slots] = chances
-        return [float(chance) for chance in chances]
+        return chances.tolist()
+
+    def _choose(self, slots: NDArray[np.intp], levels: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Say of which windows the network is to be asked, and follow the noise of the rooms."""
+        may_be_speech = self._chances[slots] > SURE_OF_NO_SPEECH
+        floors = self._floors_dbfs[slots]
+        self._floors_dbfs[slots] = follow(floors, levels, ~may_be_speech)
+        return may_be_speech | stand_out(floors, levels)
 
     def _ask_network(self, slots: NDArray[np.intp], heard: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how likely each row is speech, and keep the states that come with it."""
@@ -108,11 +130,18 @@ class SileroDetector:
 
     def _grow(self) -> None:
         """Double the slots."""
-        n_slots = len(self._contexts)
+        n_slots = len(self._heard)
         self._states = np.concatenate([self._states, np.zeros_like(self._states)], axis=1)
-        self._contexts = np.concatenate([self._contexts, np.zeros_like(self._contexts)])
-        self._chances = np.concatenate([self._chances, np.zeros_like(self._chances)])
+        self._heard, self._chances, self._floors_dbfs, self._is_skipping = (
+            np.concatenate([array, np.zeros_like(array)])
+            for array in (self._heard, self._chances, self._floors_dbfs, self._is_skipping)
+        )
         self._free.extend(range(n_slots, 2 * n_slots))
+
+
+def levels_dbfs(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how loud each row is, without its mean, against full scale; digital silence is very quiet."""
+    return np.float32(20) * np.log10(samples.std(axis=1) + np.float32(DITHER))
 
 
 def _open_session() -> onnxruntime.InferenceSession:
