@@ -12,6 +12,7 @@ import app.analysis.backend
 import app.llm.backend
 import app.stt.backend
 import app.tts.backend
+from app.audio.silero import check_installed
 from app.audio.vad import load_detector
 from app.backends import backend_config, check_voices
 from app.config import STAGES, Config
@@ -65,6 +66,8 @@ def build_service(config: Config) -> Service:
     metrics = Metrics()
     pipeline = Pipeline(build_stages(config), metrics)
     check_voices(REGISTRIES["tts"], config)
+    if config.listening.vad == "silero":
+        check_installed()
     sessions = Sessions(pipeline, metrics, config)
     ears = Ears(lambda: load_detector(config.listening.vad))
     devices = Devices()

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import uvloop
 
-from app.audio.vad import WINDOW_SAMPLES
+from app.audio.windows import WINDOW_SAMPLES
 from bench.voice import Cycle
 
 RAMP_PER_S = 200

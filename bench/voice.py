@@ -13,7 +13,8 @@ import numpy as np
 
 from app.audio.endpointing import Endpoint, Endpointer
 from app.audio.pcm import BYTES_PER_SAMPLE, FULL_SCALE, SPEECH_RATE_HZ, level_dbfs
-from app.audio.vad import WINDOW_BYTES, WINDOW_SAMPLES, VoiceDetector, load_detector
+from app.audio.vad import VoiceDetector, load_detector
+from app.audio.windows import WINDOW_BYTES, WINDOW_SAMPLES
 from app.config import ListeningConfig
 from app.conversation.microphone import endpoint_rules
 from app.tts.flite import FliteTts

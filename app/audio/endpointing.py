@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from app.audio.vad import WINDOW_MS
+from app.audio.windows import WINDOW_MS
 
 HYSTERESIS = 0.15
 """So much less sure than `threshold` may the detector be within an utterance: voices fade at the end of words."""

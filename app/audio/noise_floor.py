@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.audio.pcm import SILENCE_DBFS
-from app.audio.vad import WINDOW_MS
+from app.audio.windows import WINDOW_MS
 
 MARGIN_DB = 3.0
 """What is so much above the floor may be more than the room.

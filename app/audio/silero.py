@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import threading
 import weakref
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.audio.noise_floor import LOWEST_DBFS, follow, stand_out
 from app.audio.pcm import FULL_SCALE, SPEECH_RATE_HZ
-from app.audio.vad import WINDOW_SAMPLES
+from app.audio.windows import WINDOW_SAMPLES
 from app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -142,6 +143,13 @@ class SileroDetector:
 def levels_dbfs(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return how loud each row is, without its mean, against full scale; digital silence is very quiet."""
     return np.float32(20) * np.log10(samples.std(axis=1) + np.float32(DITHER))
+
+
+def check_installed() -> None:
+    """Raise ConfigError that says what to install where something is missing; loads nothing."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise _is_missing("onnxruntime is not installed")
+    _find_model()
 
 
 def _open_session() -> onnxruntime.InferenceSession:

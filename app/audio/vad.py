@@ -6,17 +6,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from app.audio.pcm import BYTES_PER_SAMPLE, SPEECH_RATE_HZ
 from app.errors import ConfigError
 
 log = logging.getLogger(__name__)
-
-WINDOW_SAMPLES = 512
-"""What one decision looks at, at `SPEECH_RATE_HZ`: the only length that Silero knows at 16 kHz."""
-
-WINDOW_MS = 1000 * WINDOW_SAMPLES / SPEECH_RATE_HZ
-
-WINDOW_BYTES = BYTES_PER_SAMPLE * WINDOW_SAMPLES
 
 
 class VoiceDetector(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from app.audio.pcm import BYTES_PER_SAMPLE, SILENCE_DBFS, SPEECH_RATE_HZ, level_dbfs
-from app.audio.vad import WINDOW_MS
+from app.audio.windows import WINDOW_MS
 from app.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -11,8 +11,12 @@ from app.audio.vad import VoiceDetector
 from app.conversation.microphone import Microphone
 
 log = logging.getLogger(__name__)
-ROUND_S = 0.008
+ROUND_S = 0.01
 """How often the microphones are asked for sound.  The shorter, the smaller the batches and the more they cost."""
+REST = 2.0
+"""After a round they are left alone for so many times its length: the service needs the core for other things too."""
+
+FAULT_S = 1.0
 
 
 class Ears:
@@ -54,8 +58,20 @@ class Ears:
     def _run(self) -> None:
         while not self._is_stopping:
             self._has_microphones.wait()
-            if not self.listen_once():
-                time.sleep(ROUND_S)
+            began_s = time.monotonic()
+            try:
+                self.listen_once()
+            except Exception:
+                # Without ears no live microphone is ever answered again: better late than never.
+                log.exception("the voice detector has a fault")
+                time.sleep(FAULT_S)
+            if not self._is_behind():
+                took_s = time.monotonic() - began_s
+                time.sleep(max(ROUND_S - took_s, REST * took_s))
+
+    def _is_behind(self) -> bool:
+        """Say whether sound waits already: of large frames, or since the machine was busy."""
+        return any(m.has_window for m in self._microphones)
 
     def listen_once(self) -> bool:
         """Take one window of every microphone that has one; false when none had."""
@@ -72,17 +88,11 @@ class Ears:
                 microphone.stream = detector.new_stream()
         probabilities = detector.probabilities([m.stream for m, _ in detected], [w for _, w in detected])
         for (microphone, window), probability in zip(detected, probabilities, strict=True):
-            self._tell(lambda m=microphone, w=window, p=probability: m.hear(w, p))  # type: ignore[misc]
+            _tell(microphone.hear, window, probability)
         for microphone, window in ready:
             if not microphone.needs_detector:
-                self._tell(lambda m=microphone, w=window: m.hear_pushed(w))  # type: ignore[misc]
+                _tell(microphone.hear_pushed, window)
         return True
-
-    def _tell(self, hear: Callable[[], None]) -> None:
-        try:
-            hear()
-        except Exception:
-            log.exception("a microphone has a fault")
 
     def _let_go(self) -> None:
         with self._lock:
@@ -90,3 +100,10 @@ class Ears:
                 self._microphones = [m for m in self._microphones if not m.is_finished]
                 if not self._microphones:
                     self._has_microphones.clear()
+
+
+def _tell(hear: Callable[..., None], *heard: object) -> None:
+    try:
+        hear(*heard)
+    except Exception:
+        log.exception("a microphone has a fault")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from app.audio.endpointing import Endpoint, Endpointer, EndpointRules
 from app.audio.pcm import SPEECH_RATE_HZ
 from app.audio.resample import StreamResampler
-from app.audio.vad import WINDOW_BYTES, WINDOW_MS
+from app.audio.windows import WINDOW_BYTES, WINDOW_MS
 from app.config import ListeningConfig
 from app.conversation.barge_in import Phase
 from app.conversation.events import SpeechRefused, SpeechStarted, SpeechStopped
@@ -65,7 +65,9 @@ class Microphone:
         longest_start_ms = max(ms for ms in self._start_ms.values() if ms != NEVER)
         self._before: deque[bytes] = deque(maxlen=self._pre_roll_windows + math.ceil(2 * longest_start_ms / WINDOW_MS))
         self._arrived: deque[bytes] = deque()
-        self._waiting_bytes = 0
+        # Each is counted by one thread: a number that two threads change would lose some.
+        self._fed_bytes = 0
+        self._taken_bytes = 0
         self._is_losing = False
         self._clock = clock
         self._heard_at_s = clock()
@@ -80,34 +82,39 @@ class Microphone:
 
     def feed(self, pcm16: bytes) -> None:
         """Take sound at the microphone's own rate, any length."""
-        if self._waiting_bytes > MAX_WAITING_BYTES:
+        if self._fed_bytes - self._taken_bytes > MAX_WAITING_BYTES:
             if not self._is_losing:
                 log.warning("sound of session %s is lost: the voice detector does not keep up", self._session.id)
             self._is_losing = True
             return
         self._is_losing = False
-        pcm16 = self._resampler.feed(pcm16)
-        self._waiting_bytes += len(pcm16)
-        self._arrived.append(pcm16)
+        self._arrive(self._resampler.feed(pcm16))
 
     def finish(self) -> None:
         """Close the microphone; an utterance in progress ends with what has arrived."""
-        self._arrived.append(self._resampler.flush())
+        self._arrive(self._resampler.flush())
         self._is_closed = True
 
     def abandon(self) -> None:
         """Close the microphone; an utterance in progress is forgotten."""
         self._is_abandoned = self._is_closed = True
 
+    def _arrive(self, pcm16: bytes) -> None:
+        self._arrived.append(pcm16)
+        self._fed_bytes += len(pcm16)
+
     # ---- the thread of the ears --------------------------------------------------------------------------------------
+
+    @property
+    def has_window(self) -> bool:
+        """Whether WINDOW_BYTES have arrived that were not taken."""
+        return self._fed_bytes - self._taken_bytes >= WINDOW_BYTES
 
     def next_window(self) -> bytes | None:
         """Return the next window, WINDOW_BYTES of it; None when it has not arrived."""
         # Asked first: what is fed before the microphone is closed must be found below.
         is_closed = self._is_closed
-        while len(self._rest) < WINDOW_BYTES and self._arrived:
-            self._rest += self._arrived.popleft()
-        if len(self._rest) < WINDOW_BYTES:
+        if not self.has_window:
             if is_closed:
                 self._finish()
             elif self._hearing is not None and self._clock() - self._heard_at_s > STARVED_S:
@@ -115,8 +122,10 @@ class Microphone:
                 self._end("silence")
             return None
         self._heard_at_s = self._clock()
+        while len(self._rest) < WINDOW_BYTES:
+            self._rest += self._arrived.popleft()
         window, self._rest = self._rest[:WINDOW_BYTES], self._rest[WINDOW_BYTES:]
-        self._waiting_bytes -= WINDOW_BYTES
+        self._taken_bytes += WINDOW_BYTES
         return window
 
     def hear(self, window: bytes, probability: float) -> None:
@@ -188,7 +197,7 @@ class Microphone:
         if self._is_abandoned and self._hearing is not None:
             self._hearing.abandon("hung-up")
             self._hearing = None
-        self._end("stopped", self._rest)
+        self._end("stopped", b"".join([self._rest, *self._arrived]))
 
 
 def endpoint_rules(config: ListeningConfig) -> EndpointRules:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.audio.endpointing import MAX_ONSET_MS, Endpoint, Endpointer, EndpointRules
-from app.audio.vad import WINDOW_MS
+from app.audio.windows import WINDOW_MS
 from app.config_sections import ListeningConfig
 
 RULES = EndpointRules()

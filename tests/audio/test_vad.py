@@ -15,7 +15,8 @@ from app.audio import silero
 from app.audio.codecs import decode
 from app.audio.endpointing import Endpoint, Endpointer, EndpointRules
 from app.audio.pcm import SILENCE_DBFS, SPEECH_RATE_HZ, duration_s, from_samples, level_dbfs, to_samples, tone
-from app.audio.vad import WINDOW_BYTES, WINDOW_MS, WINDOW_SAMPLES, VoiceDetector, load_detector
+from app.audio.vad import VoiceDetector, load_detector
+from app.audio.windows import WINDOW_BYTES, WINDOW_MS, WINDOW_SAMPLES
 from app.errors import ConfigError
 from tests.speech import every_recording, list_recordings, read_recording
 
@@ -228,3 +229,49 @@ def load_fresh_silero() -> silero.SileroDetector:
     """Load a detector that no other test has used; skip where it is not installed."""
     detector("silero")
     return silero.SileroDetector()
+
+
+# ---- when the network is asked ---------------------------------------------------------------------------------------
+
+ROOM_S = 10
+"""So long only the room is heard, until its noise is known."""
+
+
+def count_asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of windows of each run of the network."""
+    asked: list[int] = []
+    ask = silero.SileroDetector._ask_network
+
+    def count(mine: silero.SileroDetector, slots: NDArray[np.intp], heard: NDArray[np.float32]) -> NDArray[np.float32]:
+        asked.append(len(slots))
+        return ask(mine, slots, heard)
+
+    monkeypatch.setattr(silero.SileroDetector, "_ask_network", count)
+    return asked
+
+
+@pytest.mark.parametrize("rms", [0.0003, 0.003, 0.02])
+def test_silero_rests_in_steady_noise(rms: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room that is known costs nothing, be it loud: the network is asked no more."""
+    asked = count_asked(monkeypatch)
+    windows = cut(noise(rms, 12))
+    judge("silero", windows[: round(ROOM_S * 1000 / WINDOW_MS)])
+    n_before = sum(asked)
+    judge("silero", windows)
+    assert sum(asked) - n_before <= n_before + 2
+
+
+@pytest.mark.parametrize("snr_db", [20, 10])
+@pytest.mark.parametrize("name", ["goforward.wav", "rhasspy_turn_on_the_lamp.wav", "cards_001.wav"])
+def test_a_rest_delays_no_utterance(name: str, snr_db: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After seconds of rest an utterance is found where it is found by asking the network about every window."""
+    samples = to_samples(decode(read_recording(name)))
+    voice_rms = float(np.sqrt(np.mean(samples**2)))
+    heard = np.concatenate([np.zeros(ROOM_S * SPEECH_RATE_HZ, np.float32), samples])
+    room = to_samples(noise(voice_rms / 10 ** (snr_db / 20), len(heard) / SPEECH_RATE_HZ))
+    pcm16 = from_samples(heard + room[: len(heard)])
+    rested = find_utterances("silero", pcm16)
+    monkeypatch.setattr(silero, "stand_out", lambda floors, levels: np.ones(len(levels), bool))
+    unrested = find_utterances("silero", pcm16)
+    assert len(rested) == len(unrested) > 0
+    assert rested[0][0] <= unrested[0][0] + WINDOW_MS / 1000 + 1e-6

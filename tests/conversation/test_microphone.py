@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.audio.vad import WINDOW_BYTES, WINDOW_MS
+from app.audio.windows import WINDOW_BYTES, WINDOW_MS
 from app.config import ListeningConfig
 from app.conversation.ears import Ears
 from app.conversation.microphone import Microphone, Mode
