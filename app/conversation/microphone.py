@@ -61,6 +61,8 @@ class Microphone:
             Phase.SPEAKING: rules.interrupt_speaking_ms or NEVER,
             Phase.ECHOING: NEVER,
         }
+        self._silent_below = rules.threshold / 2
+        "A window of a lower probability is not even doubtful."
         self._pre_roll_windows = round(rules.pre_roll_ms / WINDOW_MS)
         longest_start_ms = max(ms for ms in self._start_ms.values() if ms != NEVER)
         self._before: deque[bytes] = deque(maxlen=self._pre_roll_windows + math.ceil(2 * longest_start_ms / WINDOW_MS))
@@ -130,23 +132,33 @@ class Microphone:
 
     def hear(self, window: bytes, probability: float) -> None:
         """Take the next window and how probable it is that somebody speaks in it."""
+        if self._hearing is not None:
+            self._go_on(window, self._endpointer.push(probability))
+        elif probability < self._silent_below and not self._endpointer.speech_ms and not self._deaf_windows:
+            # Most windows of most microphones: nothing begins, so nobody needs to know what it would interrupt.
+            self._before.append(window)
+        else:
+            self._listen(window, probability)
+
+    def _go_on(self, window: bytes, endpoint: Endpoint) -> None:
+        self._add(window)
+        if endpoint is Endpoint.STOPPED:
+            self._end("too-long" if self._endpointer.was_too_long else "silence")
+
+    def _listen(self, window: bytes, probability: float) -> None:
+        """Find out whether an utterance begins."""
         phase = self._session.barge_in.phase()
         start_ms = self._start_ms[phase]
-        if self._hearing is None and (start_ms == NEVER or self._deaf_windows > 0):
+        if start_ms == NEVER or self._deaf_windows > 0:
             self._deaf_windows = max(0, self._deaf_windows - 1)
             # Nothing of it may count towards an utterance that begins when the reply is over.
             self._endpointer.reset()
             self._before.clear()
             return
-        endpoint = self._endpointer.push(probability, start_ms)
-        if endpoint is Endpoint.STARTED:
+        if self._endpointer.push(probability, start_ms) is Endpoint.STARTED:
             self._begin_unless_own_voice(phase, window)
-        elif self._hearing is not None:
-            self._add(window)
         else:
             self._before.append(window)
-        if endpoint is Endpoint.STOPPED:
-            self._end("too-long" if self._endpointer.was_too_long else "silence")
 
     def hear_pushed(self, window: bytes) -> None:
         """Take the next window while a button is held: it is speech."""
