@@ -7,6 +7,7 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -79,7 +80,8 @@ class BackendChain:
     limits: Limits
     clock: Callable[[], float] = time.monotonic
     _loaded: list[_Loaded] = field(default_factory=list)
-    _hung: list[threading.Thread] = field(default_factory=list)
+    _hung: list[_Call] = field(default_factory=list)
+    _threads: _CallThreads = field(default_factory=lambda: _CallThreads())
 
     def load(self) -> None:
         """Load what can be loaded, in order; raise BackendUnavailable when nothing can."""
@@ -102,7 +104,7 @@ class BackendChain:
 
     def is_stuck(self) -> bool:
         """True when so many calls hang that only a fresh process helps."""
-        self._hung = [thread for thread in self._hung if thread.is_alive()]
+        self._hung = [call for call in self._hung if not call.is_over]
         return len(self._hung) >= MAX_HUNG_CALLS
 
     def each(self) -> Iterator[tuple[str, Any]]:
@@ -181,6 +183,7 @@ class BackendChain:
         """Yield the items; raise BackendTimeout when one is late, counted from the end of the utterance."""
         call = _Call(items)
         job.on_cancel(call.wake)
+        self._threads.run(call)
         wait_s, asked_at_s = self.limits.first_item_timeout_s, self.clock()
         try:
             while not job.cancelled:
@@ -192,7 +195,7 @@ class BackendChain:
                     kind, value = call.results.get(timeout=max(0.0, min(left_s, 1.0)))
                 except queue.Empty:
                     if left_s <= 0:
-                        self._hung.append(call.thread)
+                        self._hung.append(call)
                         raise BackendTimeout(f"the {self.stage} backend gave nothing for {wait_s:g} s") from None
                     continue
                 if kind == "item":
@@ -212,14 +215,14 @@ class _Call:
     def __init__(self, items: Iterable[Any]) -> None:
         self.results: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.stopped = False
+        self.is_over = False
         self._items = items
-        self.thread = threading.Thread(target=self._pump, name="backend-call", daemon=True)
-        self.thread.start()
 
     def wake(self) -> None:
         self.results.put(("wake", None))
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
+        """Call the backend and pass on what it gives."""
         try:
             for item in self._items:
                 if self.stopped:
@@ -231,3 +234,26 @@ class _Call:
             self.results.put(("end", None))
         except BaseException as error:
             self.results.put(("error", error))
+        finally:
+            self.is_over = True
+
+
+class _CallThreads:
+    """Threads for calls, kept for the next one: to start one takes longer than many a step of a turn."""
+
+    def __init__(self) -> None:
+        self._idle: deque[queue.SimpleQueue[_Call]] = deque()
+
+    def run(self, call: _Call) -> None:
+        """Make the call in a thread that is idle, or in a new one."""
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
+            inbox = queue.SimpleQueue()
+            threading.Thread(target=self._work, args=(inbox,), name="backend-call", daemon=True).start()
+        inbox.put(call)
+
+    def _work(self, inbox: queue.SimpleQueue[_Call]) -> None:
+        while True:
+            inbox.get().pump()
+            self._idle.append(inbox)

@@ -11,7 +11,7 @@ from app.audio.vad import VoiceDetector
 from app.conversation.microphone import Microphone
 
 log = logging.getLogger(__name__)
-ROUND_S = 0.01
+ROUND_S = 0.006
 """How often the microphones are asked for sound.  The shorter, the smaller the batches and the more they cost."""
 REST = 2.0
 """After a round they are left alone for so many times its length: the service needs the core for other things too."""
