@@ -94,7 +94,9 @@ class Outlet:
                 claim = self._take()
                 if claim is not None:
                     return claim
-                waited_for = self.turns[0] if self.turns else None
+                # Who comes while the end is being told has heard it already, or was never meant.
+                if self.turns and self.turns[0].id not in self._ends_under_way:
+                    waited_for = self.turns[0]
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     return None

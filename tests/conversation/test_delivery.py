@@ -111,6 +111,28 @@ def test_all_who_wait_are_told_of_the_end(outlet: Outlet, lock: threading.RLock)
     assert got == [None, None]
 
 
+def test_who_asks_while_the_end_is_told_gets_what_follows(outlet: Outlet) -> None:
+    """A quick device asks again before the server knows that the end has arrived; it must not hear the end twice."""
+    outlet.add(turn_of())
+    end = outlet.claim(0)
+    assert end is not None
+    got, is_waiting = [], threading.Event()
+
+    def ask_again() -> None:
+        claim = outlet.claim(30, lambda: is_waiting.set() or False)  # type: ignore[func-returns-value]
+        got.append(claim.segment.text if claim and claim.segment else "end")
+
+    poller = threading.Thread(target=ask_again)
+    poller.start()
+    is_waiting.wait()
+    end.settle(True)
+    following = turn_of("next")
+    following.id = "u"
+    outlet.add(following)
+    poller.join()
+    assert got == ["next"]
+
+
 def test_a_sentence_that_is_still_spoken_is_waited_for(outlet: Outlet) -> None:
     """Pollers never get a later sentence before an earlier one."""
     turn = turn_of("a", "b", is_over=False)
