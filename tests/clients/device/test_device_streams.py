@@ -239,7 +239,9 @@ def test_a_sound_card_that_goes_away_comes_back(service: RunningService) -> None
     with virtual_audio() as audio:
         arguments = ("--url", service.url, "--session", "gone")
         with running({**audio.environ, **WHISTLE_ENVIRON}, *arguments) as device:
-            device.wait_for("listening")
+            # Told when the streams run; PortAudio itself aborts when the server dies while one is being started.
+            device.wait_for("microphone: ")
+            device.wait_for("speaker: ")
             audio.process.kill()
             device.wait_for("the microphone is away")
             device.wait_for("recovering", times=2)
