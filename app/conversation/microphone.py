@@ -79,6 +79,8 @@ class Microphone:
         self._is_abandoned = False
         self._hearing: Hearing | None = None
         self._unfed: list[bytes] = []
+        self._silent_from: float | None = None
+        "The byte after the last speech of an utterance that silence has ended."
 
     # ---- the thread of the connection --------------------------------------------------------------------------------
 
@@ -143,7 +145,10 @@ class Microphone:
     def _go_on(self, window: bytes, endpoint: Endpoint) -> None:
         self._add(window)
         if endpoint is Endpoint.STOPPED:
-            self._end("too-long" if self._endpointer.was_too_long else "silence")
+            was_too_long = self._endpointer.was_too_long
+            silent_bytes = self._endpointer.silence_ms / WINDOW_MS * WINDOW_BYTES
+            self._silent_from = None if was_too_long else self._taken_bytes - silent_bytes
+            self._end("too-long" if was_too_long else "silence")
 
     def _listen(self, window: bytes, probability: float) -> None:
         """Find out whether an utterance begins."""
@@ -175,7 +180,17 @@ class Microphone:
             self._endpointer.reset()
             self._deaf_windows = OWN_VOICE_WINDOWS
         else:
+            self._learn_pause(n_windows)
             self._begin([*self._before, window][-n_windows - self._pre_roll_windows :])
+
+    def _learn_pause(self, n_windows: int) -> None:
+        """Learn from a speaker who goes on so soon that the last utterance was cut off."""
+        if self._silent_from is None:
+            return
+        silent_bytes = self._taken_bytes - n_windows * WINDOW_BYTES - self._silent_from
+        pause_ms = silent_bytes / WINDOW_BYTES * WINDOW_MS
+        if pause_ms <= self._endpointer.rules.max_silence_ms:
+            self._endpointer.resumed_after(pause_ms)
 
     def _begin(self, windows: list[bytes]) -> None:
         self._before.clear()

@@ -100,6 +100,25 @@ def test_an_utterance_begins_and_ends(room: Room) -> None:
     assert room.desk.stages.ticket(room.desk.stages.last(Utterance)).chunks[-1].is_last
 
 
+def silence_after(room: Room, gap_windows: int) -> int:
+    """Return the windows of silence that end an utterance which begins so long after the speech of another."""
+    rules = replace(RULES, adaptive_silence=True, max_silence_ms=960)
+    room.microphone(rules).feed(sound(20, LOUD) + sound(gap_windows, 0) + sound(20, LOUD) + sound(40, 0))
+    room.listen()
+    _, second = room.utterances()
+    return len(second) // WINDOW_BYTES - 3 - 20
+
+
+def test_a_speaker_who_was_cut_off_is_given_more_time(room: Room) -> None:
+    """Who goes on soon after the end had only paused: the next pause may be longer."""
+    assert silence_after(room, 20) > 10
+
+
+def test_a_new_thought_teaches_nothing(room: Room) -> None:
+    """Who speaks again after longer than any pause was not cut off."""
+    assert silence_after(room, 31) == 11
+
+
 def test_frames_of_any_length_are_the_same(room: Room) -> None:
     """However the sound is cut into frames, the same is heard."""
     whole = sound(10, 0) + sound(20, LOUD) + sound(20, 0)
