@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from clients.device.health import Backoff, StreamHealth
-from clients.device.portaudio import AudioTrouble
+from clients.device.portaudio import AudioTrouble, PortAudio
 from clients.device.runner import notify
 from clients.device.settings import MicrophoneSettings
 from clients.device.supervisor import Hanging, Supervisor
 from clients.service import Trouble
+from tests.clients.device.scenes import wait_until
 
 SOUND, ZEROS = b"\1\2" * 4, bytes(8)
 
@@ -189,3 +192,33 @@ def test_systemd_is_told_that_we_live(tmp_path: Path, monkeypatch: pytest.Monkey
         notify("WATCHDOG=1")
         assert systemd.recv(100) == b"WATCHDOG=1"
     notify("WATCHDOG=1")
+
+
+def test_what_a_driver_opens_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody holds it, and it holds the device for ever."""
+    monkeypatch.setattr("clients.device.supervisor.HANGS_AFTER_S", 0.01)
+    played = Played()
+    comes_back = threading.Event()
+    played.supervisor._open_stream = lambda: (comes_back.wait() and played._open()) or played
+    played.supervisor.check(0.0)
+    comes_back.set()
+    wait_until(lambda: played.n_closed == 1, "the late stream is closed")
+    assert played.supervisor.stream is None
+
+
+@pytest.mark.parametrize("fault", ["start", "list"])
+def test_a_sound_system_that_fails_is_told(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio's own errors are trouble with a line, after which it is tried again, and no end of the device."""
+
+    class Failing:
+        def __init__(self) -> None:
+            if fault == "start":
+                raise OSError(-9999, "Unanticipated host error")
+
+        def get_device_count(self) -> int:
+            raise OSError(-10000, "PortAudio not initialized")
+
+    monkeypatch.setitem(sys.modules, "pyaudio", SimpleNamespace(PyAudio=Failing))
+    audio = PortAudio()
+    with pytest.raises(AudioTrouble, match="arecord -l"):
+        audio.open_microphone(MicrophoneSettings(), lambda _chunk, _gap: None)
