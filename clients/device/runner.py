@@ -47,7 +47,7 @@ class Streams:
             "microphone",
             self._open_microphone,
             self._microphone_fault,
-            device.microphone_opened,
+            self._microphone_opened,
             lambda why: device.post(StreamLost(why)),
             log.warning,
         )
@@ -65,6 +65,8 @@ class Streams:
         """Look after both; raises Hanging."""
         self.microphone.check(time.monotonic())
         self.speaker.check(time.monotonic())
+        if time.monotonic() - self._asked_s > SPEAKER_STUCK_S:
+            self._device.player.give_up()
 
     def close(self) -> None:
         """Give both back."""
@@ -101,7 +103,7 @@ class Streams:
             # It may have been plugged in since: the list of devices is made anew when nothing is open.
             if not device.machine.is_playing:
                 self.speaker.close()
-                self._audio.begin_again()
+                self._look_anew()
             raise
 
     def _open_speaker(self) -> OpenStream:
@@ -115,8 +117,13 @@ class Streams:
             if device.is_idle and now_s - self._looked_s > LOOK_FOR_DEVICES_S:
                 self._looked_s = now_s
                 self.microphone.close()
-                self._audio.begin_again()
+                self._look_anew()
             raise
+
+    def _look_anew(self) -> None:
+        """Have the list of devices made anew, for which nothing may be open."""
+        if not self._audio.begin_again():
+            raise Hanging("the driver hangs while a stream is closed, and no device can be found meanwhile")
 
     def _fill(self, n_frames: int, sample_rate: int) -> bytes:
         self._asked_s = time.monotonic()
@@ -126,8 +133,12 @@ class Streams:
         # A file that is over is silent for good.
         return None if self.is_over else self._device.health.check(is_active, now_s)
 
-    def _speaker_opened(self, stream: OpenStream, now_s: float) -> None:
-        self._asked_s = now_s
+    def _microphone_opened(self, stream: OpenStream, _asked_s: float) -> None:
+        # Opening may have taken longer than a microphone may be silent.
+        self._device.microphone_opened(stream, time.monotonic())
+
+    def _speaker_opened(self, stream: OpenStream, _asked_s: float) -> None:
+        self._asked_s = time.monotonic()
         self._device.player.change_rate(stream.sample_rate, self._device.settings.speaker)
 
     def _speaker_fault(self, is_active: bool, now_s: float) -> str | None:
