@@ -158,8 +158,7 @@ def run(source: SettingsFile, settings: Settings, options: argparse.Namespace) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: is_told_to_stop.set())
     device.start()
-    if settings.mode == "push_to_talk":
-        threading.Thread(target=_read_keys, args=[device], name="keys", daemon=True).start()
+    _want_keys(device)
     try:
         _look_after(device, streams, source, is_told_to_stop)
     except Hanging as error:
@@ -177,8 +176,9 @@ def _look_after(device: Device, streams: Streams, source: SettingsFile, is_told_
     notify("READY=1")
     while not is_told_to_stop.wait(CHECK_S):
         streams.check()
-        notify("WATCHDOG=1")
         now_s = time.monotonic()
+        if device.is_alive(now_s):
+            notify("WATCHDOG=1")
         if now_s - looked_s >= LOOK_AT_FILE_S:
             looked_s = now_s
             if source.changed():
@@ -197,7 +197,15 @@ def _change(device: Device, streams: Streams, source: SettingsFile) -> None:
     except Trouble as error:
         log.warning("the settings are not taken, the old ones stay: %s", error)
         return
+    logging.getLogger().setLevel(new.log_level.upper())
+    _want_keys(device)
     streams.change(old, new)
+
+
+def _want_keys(device: Device) -> None:
+    is_there = any(thread.name == "keys" for thread in threading.enumerate())
+    if device.settings.mode == "push_to_talk" and not is_there:
+        threading.Thread(target=_read_keys, args=[device], name="keys", daemon=True).start()
 
 
 def _read_keys(device: Device) -> None:

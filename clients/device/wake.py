@@ -176,6 +176,8 @@ ENGINES: dict[str, Callable[[Sequence[WakeModel]], WakeEngine]] = {
 def load_engines(models: Sequence[WakeModel]) -> list[WakeEngine]:
     """Return the loaded engines of the models that are enabled; raises SettingsError."""
     names = [model.name for model in models]
+    if "" in names:
+        raise SettingsError(f"wake.models[{names.index('')}].name is empty: heartbeats want a name for each")
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingsError(f"wake.models: {twice[0]!r} is there twice; give each a name of its own")
     engines: list[WakeEngine] = []
