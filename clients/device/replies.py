@@ -126,6 +126,9 @@ class Replies(Worker):
             half = news[n_even:]
             if n_even:
                 self._player.play(news[:n_even])
+                if turn in self._dropped:
+                    # It was dropped in this very moment, perhaps before this piece was in line.
+                    self._player.stop()
                 self._n_taken = (index, max(n_known, at - len(half)))
         self._n_taken = (index + 1, 0)
         return True

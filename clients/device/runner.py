@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -69,9 +70,10 @@ class Streams:
             self._device.player.give_up()
 
     def close(self) -> None:
-        """Give both back."""
-        self.microphone.close()
-        self.speaker.close()
+        """Give both back; what hangs ends with the process."""
+        for each in (self.microphone, self.speaker):
+            with contextlib.suppress(Hanging):
+                each.close()
 
     def change(self, old: Settings, new: Settings) -> None:
         """Open again what the settings want otherwise."""

@@ -17,7 +17,7 @@ from tests.clients.device.scenes import (
     settings,
     wait_until,
 )
-from tests.clients.device.test_device_network import Down, Up, utterance
+from tests.clients.device.test_device_network import Down, Up, sentence, utterance
 from tests.clients.device.test_origin_bugs import Room
 
 TAKEN = as_json(200, {"turn": "t1"})
@@ -65,6 +65,21 @@ def test_a_page_that_is_no_reply_is_not_played() -> None:
         down = Down(server)
         assert down.replies.work() > 0
         assert down.events == []
+
+
+def test_what_arrives_in_the_moment_of_an_interruption_is_not_played() -> None:
+    """The listener may end a reply between the look whether it is wanted and the sound."""
+    with answering(lambda *_: sentence("t", 0, b"\1\1" * 9000)) as server:
+        down = Down(server)
+        play = down.player.play
+
+        def play_late(pcm16: bytes) -> None:
+            down.replies.drop("t")
+            play(pcm16)
+
+        down.player.play = play_late  # type: ignore[method-assign]
+        down.replies.work()
+        assert down.played() == b""
 
 
 def test_an_upload_that_is_answered_by_a_page_is_told() -> None:

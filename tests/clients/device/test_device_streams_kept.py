@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -182,3 +183,15 @@ def test_what_is_opened_again_and_again_is_told_once(
     house.cards.unplug("microphone")
     house.passes(3600)
     assert len(caplog.records) < 8, [record.message for record in caplog.records]
+
+
+def test_a_driver_that_hangs_does_not_keep_the_device_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops the device gets no traceback; what hangs ends with the process."""
+    house = House(monkeypatch)
+    house.streams.microphone._n_hanging = 2
+    monkeypatch.setattr("clients.device.supervisor.HANGS_AFTER_S", 0.01)
+    may_end = threading.Event()
+    house.cards.open["microphone"].close = may_end.wait  # type: ignore[method-assign]
+    house.streams.close()
+    may_end.set()
+    assert house.streams.speaker.stream is None
