@@ -86,6 +86,7 @@ class OpenWakeWordEngine:
         self._models = models
         self.thresholds: dict[str, float] = {}
         self._loaded: dict[str, Any] = {}
+        self._start: list[tuple[Any, dict[str, Any]]] = []
 
     def load(self) -> None:
         """Load every model and get over the engine's start; raises SettingsError."""
@@ -107,6 +108,7 @@ class OpenWakeWordEngine:
             self.thresholds[model.name] = 0.5
         # It begins with seconds of silence inside, which the first call works off.
         self.feed(bytes(WINDOW_BYTES))
+        self._start = [(part, _state_of(part)) for part in (self._features, *self._loaded.values())]
 
     def feed(self, window: bytes) -> dict[str, float]:
         """Return the highest score of a window for each model."""
@@ -119,10 +121,10 @@ class OpenWakeWordEngine:
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._features.reset()
-        for model in self._loaded.values():
-            model.reset()
-        self.feed(bytes(WINDOW_BYTES))
+        # Its own reset brings the silence of the start back, which takes a second to work off.
+        for part, state in self._start:
+            for name, value in state.items():
+                setattr(part, name, np.copy(value) if isinstance(value, np.ndarray) else value)
 
     def close(self) -> None:
         """Free the models."""
@@ -130,6 +132,14 @@ class OpenWakeWordEngine:
             model.close()
         self._features.close()
         self._loaded = {}
+        self._start = []
+
+
+def _state_of(part: Any) -> dict[str, Any]:
+    """Return what a part of pyopen-wakeword remembers of the stream: its arrays, and how much of them is new."""
+    kept = {name: value for name, value in vars(part).items() if isinstance(value, np.ndarray)}
+    counts = {name: value for name, value in vars(part).items() if name.startswith("new_")}
+    return {**{name: np.copy(value) for name, value in kept.items()}, **counts}
 
 
 class ScriptedEngine:
