@@ -104,7 +104,8 @@ class Streams:
         except AudioTrouble:
             # It may have been plugged in since: the list of devices is made anew when nothing is open.
             if not device.machine.is_playing:
-                self.speaker.close()
+                if options.output_wav is None:
+                    self.speaker.close()
                 self._look_anew()
             raise
 
@@ -118,7 +119,8 @@ class Streams:
             now_s = time.monotonic()
             if device.is_idle and now_s - self._looked_s > LOOK_FOR_DEVICES_S:
                 self._looked_s = now_s
-                self.microphone.close()
+                if self._options.input_wav is None:
+                    self.microphone.close()
                 self._look_anew()
             raise
 

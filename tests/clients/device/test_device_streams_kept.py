@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,12 +76,12 @@ class Cards:
 class House:
     """A device with its streams and a clock."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **tree: Any) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *arguments: str, **tree: Any) -> None:
         self.cards = Cards()
         monkeypatch.setattr("clients.device.runner.PortAudio", lambda: self.cards)
         monkeypatch.setattr("clients.device.runner.time", SimpleNamespace(monotonic=lambda: self.cards.now_s))
         self.device = Device(settings(tree))
-        self.streams = Streams(self.device, parse_arguments([]))
+        self.streams = Streams(self.device, parse_arguments(list(arguments)))
         self.passes(1)
 
     def passes(self, seconds: float, hears: bool = True) -> None:
@@ -90,7 +91,7 @@ class House:
             if hears and self.streams.microphone.stream is not None:
                 self.device.health.heard(self.cards.now_s.hex().encode(), self.cards.now_s)
             if self.streams.speaker.stream is not None and self.streams.speaker.stream.is_active:
-                self.cards.fill(4000, 16_000)
+                self.streams._fill(4000, 16_000)
             self.streams.check()
             self.device.listen()
 
@@ -195,3 +196,15 @@ def test_a_driver_that_hangs_does_not_keep_the_device_from_ending(monkeypatch: p
     house.streams.close()
     may_end.set()
     assert house.streams.speaker.stream is None
+
+
+def test_a_file_is_not_begun_anew_while_a_microphone_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was spoken so far stays in it."""
+    house = House(monkeypatch, "--output-wav", str(tmp_path / "out.wav"))
+    file = house.streams.speaker.stream
+    house.cards.unplug("microphone")
+    house.passes(60)
+    assert house.streams.speaker.stream is file
+    house.streams.close()
