@@ -212,7 +212,8 @@ class Device:
             if self._windows is None:
                 continue
             for window in self._windows.feed(chunk):
-                for event in self.ear.feed(window, self.machine.is_playing):
+                # Its own tones are no speech either.
+                for event in self.ear.feed(window, self.machine.is_playing or self.player.has_tones):
                     self._handle(event)
             self._take_events()
             # Also when there is always more to hear than there is time for.

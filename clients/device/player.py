@@ -75,6 +75,11 @@ class Player:
             self._post(PlayingEnded())
 
     @property
+    def has_tones(self) -> bool:
+        """Whether a tone is playing or in line."""
+        return bool(self._tones)
+
+    @property
     def waiting_s(self) -> float:
         """How much of replies is in line."""
         return sum(len(piece) for piece in list(self._reply)) / (2 * self.sample_rate)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clients.device.__main__ import open_log
@@ -174,3 +175,20 @@ def test_what_is_told_is_seen_while_portaudio_starts(capfd: pytest.CaptureFixtur
         out.write("told\n")
         os.write(2, b"ALSA lib\n")
     assert capfd.readouterr().err == "told\n"
+
+
+# ---- its own sound ---------------------------------------------------------------------------------------------------
+
+
+def test_hands_free_does_not_answer_its_own_tones() -> None:
+    """A speaker beside the microphone: the tone of a failure begins no question, which would fail with a tone again."""
+    room = Room(mode="hands_free")
+    room.hear(ROOM)
+    room.device.player.tone("failure")
+    quiet_room = windows_of(noise(2.0))
+    for window in quiet_room:
+        samples = np.frombuffer(window, "<i2") + np.frombuffer(room.device.player.fill(1280), "<i2")
+        room.hear(samples.astype("<i2").tobytes())
+    assert room.state == "listening"
+    room.hear(noise(0.5, 3000))
+    assert room.state == "recording"
