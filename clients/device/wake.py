@@ -195,9 +195,19 @@ def load_engines(models: Sequence[WakeModel]) -> list[WakeEngine]:
         chosen = [model for model in models if model.enabled and model.engine == kind]
         if chosen:
             engine = engine_class(chosen)
-            engine.load()
+            _load(kind, engine)
             engines.append(engine)
     return engines
+
+
+def _load(kind: str, engine: WakeEngine) -> None:
+    try:
+        engine.load()
+    except SettingsError:
+        raise
+    except Exception as error:
+        # Their libraries want a newer system now and then, and say so in ways of their own.
+        raise SettingsError(f"the wake word engine {kind} cannot be loaded ({error or type(error).__name__})") from None
 
 
 def check_known(model: WakeModel, known: list[str]) -> None:

@@ -20,7 +20,7 @@ from clients.device.heartbeat import Heartbeat
 from clients.device.portaudio import AudioTrouble, quiet
 from clients.device.runner import _change
 from clients.device.steps import ButtonPressed
-from clients.device.wake import load_engines
+from clients.device.wake import ScriptedEngine, load_engines
 from clients.service import Trouble
 from tests.clients.device.scenes import (
     WHISTLE,
@@ -157,6 +157,17 @@ def test_new_settings_are_tried_at_once() -> None:
     assert [down.replies.work() for _ in range(3)] == [0.5, 1, 2]
     down.replies.configure(settings())
     assert down.replies.work() == 0.5
+
+
+def test_an_engine_that_does_not_load_leaves_the_old_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its library may want a newer system: that is a line, and no end of the device."""
+    running = Running(monkeypatch)
+    monkeypatch.setattr(ScriptedEngine, "load", Faulty(None))
+    running.change(wake={"models": [{**WHISTLE, "path": "1000"}]})
+    assert "the wake word engine scripted cannot be loaded (a fault of ours)" in caplog.text
+    assert running.device.settings.wake.models[0].path == "2000"
 
 
 @pytest.mark.parametrize("rate", [1, 300_000])
