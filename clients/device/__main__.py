@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from clients.device.check import check, list_devices
 from clients.device.runner import run
@@ -62,6 +62,11 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
     return {**given, **({"mode": chosen[0]} if chosen else {})}
 
 
+def open_log() -> TextIO:
+    """Return where the log goes: PortAudio is kept from the terminal while it starts, and nothing of ours is."""
+    return os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks for and return the exit status."""
     options = parse_arguments(arguments)
@@ -76,7 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.write_settings is not None:
             write_settings(options.write_settings, settings)
             return 0
-        logging.basicConfig(format="%(asctime)s %(message)s", level=settings.log_level.upper(), datefmt="%H:%M:%S")
+        level = settings.log_level.upper()
+        logging.basicConfig(format="%(asctime)s %(message)s", level=level, datefmt="%H:%M:%S", stream=open_log())
         # It tells of every connection that it opens anew.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         if options.check:

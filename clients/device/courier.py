@@ -14,6 +14,7 @@ import requests
 from clients.device.detector import Detection
 from clients.device.health import Backoff
 from clients.device.settings import WebhookSettings
+from clients.device.worker import Worker
 
 MAX_WAITING = 100
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 300.0
@@ -30,26 +31,15 @@ class Letter:
     backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_WAIT_S, LONGEST_WAIT_S))
 
 
-class Courier:
+class Courier(Worker):
     """Posts JSON, and again with growing waits when it is not taken; the oldest goes when too many wait."""
 
     def __init__(self, settings: WebhookSettings, tell: Callable[[str], object]) -> None:
+        super().__init__("courier")
         self._settings = settings
         self._tell = tell
         self._waiting: list[Letter] = []
         self._lock = threading.Lock()
-        self._has_news = threading.Event()
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End when the request in progress is over; what waits is dropped."""
-        self._is_stopping = True
-        self._has_news.set()
 
     def configure(self, settings: WebhookSettings) -> None:
         """Take other settings from the next message on."""
@@ -60,14 +50,18 @@ class Courier:
         with self._lock:
             self._waiting.append(Letter(url, body, time.monotonic()))
             del self._waiting[:-MAX_WAITING]
-        self._has_news.set()
+        self.wake()
 
-    def _run(self) -> None:
-        while not self._is_stopping:
-            self._has_news.wait(0.5)
-            self._has_news.clear()
-            while not self._is_stopping and (letter := self._take_due()) is not None:
-                self._deliver(letter)
+    @property
+    def n_waiting(self) -> int:
+        """Messages that wait."""
+        return len(self._waiting)
+
+    def step(self) -> float:
+        """Deliver what is due; what waits when the device ends is dropped."""
+        while not self.is_stopping and (letter := self._take_due()) is not None:
+            self._deliver(letter)
+        return 0.5
 
     def _take_due(self) -> Letter | None:
         now_s = time.monotonic()
@@ -79,9 +73,11 @@ class Courier:
 
     def _deliver(self, letter: Letter) -> None:
         try:
-            response = requests.post(letter.url, json=letter.body, timeout=self._settings.timeout_s)
-            why = "" if response.ok else f"status {response.status_code}"
-            is_final = 400 <= response.status_code < 500 and response.status_code not in (408, 429)
+            # Its answer is not read: it may have no end.
+            with requests.post(letter.url, json=letter.body, timeout=self._settings.timeout_s, stream=True) as response:
+                status = response.status_code
+            why = "" if response.ok else f"status {status}"
+            is_final = 400 <= status < 500 and status not in (408, 429)
         except (requests.ConnectionError, requests.Timeout) as error:
             why, is_final = type(error).__name__, False
         except (requests.RequestException, UnicodeError, ValueError) as error:

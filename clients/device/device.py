@@ -42,6 +42,9 @@ from clients.device.windows import SAMPLE_RATE, Windows
 
 log = logging.getLogger("earshot.device")
 
+ALIVE_S = 30.0
+"""A listener that has not been heard of for so long hangs."""
+TELL_FAULTS_S = 60.0
 MAX_CHUNKS = 125
 """Sound that may wait for the listener: ten seconds."""
 TICK_S = 0.25
@@ -81,6 +84,8 @@ class Device:
         self.health = StreamHealth(settings.microphone)
         self._engines = load_engines(wanted_models(settings))
         self._guards = load_engines(wanted_models(settings)) if settings.wake.echo_guard_s else []
+        self._wanted = self._engines, self._guards
+        "What the listener has, or will have when it comes to the newest change."
         self.ear = Ear(settings, self._engines, self._guards)
         self.machine = Machine(settings)
         self.player = Player(settings.speaker, SAMPLE_RATE, self.post)
@@ -96,7 +101,8 @@ class Device:
         self._n_driver_losses = 0
         self.n_restarts: Callable[[], int] = lambda: 0
         self._began_s = time.monotonic()
-        self._ticked_s = 0.0
+        self._ticked_s = time.monotonic()
+        self._told_fault_s = -TELL_FAULTS_S
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
@@ -133,6 +139,8 @@ class Device:
 
     def microphone_opened(self, stream: OpenStream, now_s: float) -> None:
         """A microphone is there, and its sound comes next."""
+        # What still waits was heard by the microphone before, in its own form.
+        self.inbox.forget_chunks()
         self._format = (stream.sample_rate, stream.channels)
         self.health.opened(now_s)
         self.post(StreamOpened())
@@ -140,11 +148,12 @@ class Device:
     def change(self, settings: Settings) -> None:
         """Take other settings, on the running detector too; raises SettingsError and keeps the old ones."""
         make_vad(settings.recording.vad)
-        engines, guards = self._engines, self._guards
+        engines, guards = self._wanted
         if wanted_models(settings) != wanted_models(self.settings) or bool(guards) != bool(settings.wake.echo_guard_s):
             engines = load_engines(wanted_models(settings))
             guards = load_engines(wanted_models(settings)) if settings.wake.echo_guard_s else []
         self.settings = settings
+        self._wanted = engines, guards
         self.post(SettingsChanged(settings, engines, guards))
         for worker in (self.uplink, self.replies, self.heartbeat):
             worker.configure(settings)
@@ -170,15 +179,25 @@ class Device:
         """Whether nothing is going on and nothing waits."""
         return not self.inbox.n_waiting and self.machine.state == "listening" and not self.uplink.n_kept
 
+    def is_alive(self, now_s: float) -> bool:
+        """Whether the listener does its work."""
+        return now_s - self._ticked_s < ALIVE_S
+
     # ---- the listener's thread ---------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():
             self.inbox.wait(TICK_S)
-            try:
-                self.listen()
-            except Exception:
-                # A fault of ours must not make the device deaf.
+            self.try_to_listen()
+
+    def try_to_listen(self) -> None:
+        """Work off what has come; a fault of ours must not make the device deaf."""
+        try:
+            self.listen()
+        except Exception:
+            if time.monotonic() - self._told_fault_s >= TELL_FAULTS_S:
+                # Not for every window: the log may be on a memory card.
+                self._told_fault_s = time.monotonic()
                 log.exception("a fault of the listener; it goes on")
 
     def listen(self) -> None:
@@ -193,9 +212,15 @@ class Device:
             if self._windows is None:
                 continue
             for window in self._windows.feed(chunk):
-                for event in self.ear.feed(window, self.machine.is_playing):
+                # Its own tones are no speech either.
+                for event in self.ear.feed(window, self.machine.is_playing or self.player.has_tones):
                     self._handle(event)
             self._take_events()
+            # Also when there is always more to hear than there is time for.
+            self._tick()
+        self._tick()
+
+    def _tick(self) -> None:
         now_s = time.monotonic()
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s

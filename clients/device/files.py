@@ -11,6 +11,8 @@ from pathlib import Path
 from clients.device.portaudio import OUTPUT_S, AudioTrouble
 from clients.device.windows import SAMPLE_RATE, WINDOW_S
 
+LOWEST_HZ, HIGHEST_HZ = 4_000, 192_000
+
 
 class WavMicrophone:
     """Gives a WAV file as a microphone would, then silence for a while: in real time, or as fast as it is heard."""
@@ -23,6 +25,8 @@ class WavMicrophone:
         try:
             with wave.open(str(path), "rb") as file:
                 self.sample_rate, self.channels = file.getframerate(), file.getnchannels()
+                if not LOWEST_HZ <= self.sample_rate <= HIGHEST_HZ:
+                    raise AudioTrouble(f"{path} has {self.sample_rate} Hz; {LOWEST_HZ} to {HIGHEST_HZ} are read")
                 if file.getsampwidth() != 2:
                     raise AudioTrouble(f"{path} has {8 * file.getsampwidth()} bits; a WAV of 16 bits is read")
                 self._frames = file.readframes(file.getnframes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from clients.device.courier import utc_text
 from clients.device.health import Backoff
 from clients.device.link import Busy, Link
 from clients.device.settings import Settings, WakeModel
+from clients.device.worker import Worker
 from clients.service import Trouble
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 300.0
@@ -96,37 +96,30 @@ def heartbeat_body(settings: Settings, counts: WakeCounts, condition: Condition,
     }
 
 
-class Heartbeat:
+class Heartbeat(Worker):
     """One thread that tells the service how the device is; failures make it wait longer, and are told once."""
 
     def __init__(
         self, settings: Settings, make_body: Callable[[datetime], dict[str, Any]], tell: Callable[[str], object]
     ) -> None:
+        super().__init__("heartbeat")
         self._settings = settings
         self._link = Link(settings)
         self._make_body = make_body
         self._tell = tell
         self._trouble = ""
         self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
-        self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End when the request in progress is over."""
-        self._is_stopping.set()
 
     def configure(self, settings: Settings) -> None:
-        """Take other settings from the next beat on."""
+        """Take other settings, and try them at once."""
         self._settings = settings
         self._link.configure(settings)
+        self._backoff.worked()
+        self.wake()
 
-    def _run(self) -> None:
-        while not self._is_stopping.is_set():
-            self._is_stopping.wait(self.beat() if self._settings.heartbeat.enabled else 1.0)
+    def step(self) -> float:
+        """Send a sign of life where that is wanted; return how long to wait before the next."""
+        return self.beat() if self._settings.heartbeat.enabled else 3600.0
 
     def beat(self) -> float:
         """Send one sign of life; return how long to wait before the next."""

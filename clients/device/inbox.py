@@ -28,6 +28,10 @@ class Inbox:
         self._n_put += 1
         self._has_news.set()
 
+    def forget_chunks(self) -> None:
+        """Drop the sound that nobody has taken yet; it counts as lost."""
+        self._chunks.clear()
+
     def put_event(self, event: Any) -> None:
         """Add an event; called from any thread."""
         self._events.append(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -31,7 +32,6 @@ class Link:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._http = requests.Session()
-        self._http.auth = self._sign
 
     def configure(self, settings: Settings) -> None:
         """Take another address or token from the next request on."""
@@ -54,44 +54,68 @@ class Link:
         server = self._settings.server
         named = {"session": self._settings.session} if self._settings.session else {}
         try:
+            is_ours = _origin(to or server.url) == _origin(server.url)
             response = self._http.request(
                 method,
                 to or server.url.rstrip("/") + path,
                 params={**({} if to else named), **(params or {})},
                 timeout=(server.connect_timeout_s, timeout_s),
+                auth=_Bearer(server.token if is_ours else ""),
                 **options,
             )
+            return response if response.ok else self._judge(response, to)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise Lost(f"{server.url} does not answer ({_reason(error)})") from None
-        except (requests.RequestException, UnicodeError) as error:
-            raise Refused(f"{server.url} cannot be asked: {error}; correct server.url or --url") from None
-        if response.ok:
-            return response
-        return self._judge(response)
+            raise Lost(f"{shown(to or server.url)} does not answer ({_reason(error)})") from None
+        except (requests.RequestException, ValueError) as error:
+            remedy = "heartbeat.url" if to else "server.url or --url"
+            raise Refused(f"{shown(to or server.url)} cannot be asked: {error}; correct {remedy}") from None
 
-    def _judge(self, response: requests.Response) -> requests.Response:
+    def stranger(self, response: requests.Response) -> Refused:
+        """Return what to say of an answer that an Earshot service does not give."""
+        what = f"{response.status_code} {response.reason}"
+        return Refused(f"{self._settings.server.url} is no Earshot service ({what}): correct server.url or --url")
+
+    def _judge(self, response: requests.Response, to: str) -> requests.Response:
         code, message = read_error(response)
         url = self._settings.server.url
         if code in ("nothing-yet", "unknown-segment", "unknown-turn", "unknown-session"):
             return response
         if response.status_code in BUSY_CODES:
-            raise Busy(message, _retry_after_s(response))
+            raise Busy(message, retry_after_s(response))
+        if to and response.status_code < 500:
+            raise Refused(f"{shown(to)} refuses it ({message})")
         if response.status_code in (401, 403):
             raise Refused(f"{message}; give the token with --token, or as server.token in the settings")
         if code == "" and response.status_code < 500:
-            raise Refused(f"{url} is no Earshot service ({message}): correct server.url or --url")
+            raise self.stranger(response)
         if code in ("not-found", "method-not-allowed"):
             raise Refused(f"{url} does not know {response.request.method} {path_of(response)}: it is an older Earshot")
         if response.status_code >= 500:
             raise Busy(message, 1.0)
         raise Refused(f"refused with {response.status_code} {code}: {message}")
 
-    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        # Not as a plain header, which a .netrc file would replace.
-        server = self._settings.server
-        if server.token and str(request.url).startswith(server.url.rstrip("/") + "/"):
-            request.headers["Authorization"] = f"Bearer {server.token}"
+
+class _Bearer:
+    """Signs a request, or leaves it as it is; not as a plain header, which a .netrc file would replace."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return to whom an address belongs; capital letters mean nothing in it."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def shown(url: str) -> str:
+    """Return an address without its query, which may hold a secret."""
+    return url.partition("?")[0]
 
 
 def path_of(response: requests.Response) -> str:
@@ -108,7 +132,8 @@ def read_error(response: requests.Response) -> tuple[str, str]:
         return "", f"{response.status_code} {response.reason}"
 
 
-def _retry_after_s(response: requests.Response) -> float:
+def retry_after_s(response: requests.Response) -> float:
+    """Return how long to wait, within reason; a second where the answer does not say."""
     try:
         return min(MAX_RETRY_AFTER_S, max(0.1, float(response.headers["Retry-After"])))
     except (KeyError, ValueError):

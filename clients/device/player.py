@@ -66,6 +66,19 @@ class Player:
             except IndexError:
                 break
 
+    def give_up(self) -> None:
+        """Nobody asks for sound any more: drop tones too, which would all come at once, and let the reply be over."""
+        self.stop()
+        self._tones.clear()
+        if self._is_playing:
+            self._is_playing = False
+            self._post(PlayingEnded())
+
+    @property
+    def has_tones(self) -> bool:
+        """Whether a tone is playing or in line."""
+        return bool(self._tones)
+
     @property
     def waiting_s(self) -> float:
         """How much of replies is in line."""

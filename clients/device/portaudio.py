@@ -44,7 +44,10 @@ class PortAudio:
     def devices(self) -> list[SoundDevice]:
         """Return what can be opened."""
         pa = self._begin()
-        found = [pa.get_device_info_by_index(i) for i in range(pa.get_device_count())]
+        try:
+            found = [pa.get_device_info_by_index(i) for i in range(pa.get_device_count())]
+        except OSError as error:
+            raise AudioTrouble(f"the sound devices cannot be listed ({error}): does `arecord -l` list them?") from None
         return [
             SoundDevice(
                 int(each["index"]),
@@ -131,12 +134,13 @@ class PortAudio:
             " speaker.sample_rate; `aplay -l` and --list-devices show what there is"
         )
 
-    def begin_again(self) -> None:
-        """Look for devices anew, when no stream is open: what was plugged in since is not in the list."""
+    def begin_again(self) -> bool:
+        """Look for devices anew: what was plugged in since is not in the list; return False when a stream is open."""
         with self._lock:
             if self._pa is not None and self._n_open == 0:
                 self._pa.terminate()
                 self._pa = None
+            return self._pa is None
 
     def close(self) -> None:
         """Give everything back."""
@@ -152,8 +156,11 @@ class PortAudio:
                         "PyAudio is not installed: sudo apt install portaudio19-dev gcc python3-dev, then"
                         " pip install 'earshot[device]'"
                     ) from None
-                with quiet():
-                    self._pa = pyaudio.PyAudio()
+                try:
+                    with quiet():
+                        self._pa = pyaudio.PyAudio()
+                except OSError as error:
+                    raise AudioTrouble(f"the sound system does not start ({error}): does `arecord -l` work?") from None
             return self._pa
 
     def _find(self, wanted: str, what: str, n_channels: Callable[[SoundDevice], int]) -> SoundDevice:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from clients.device.health import Backoff
-from clients.device.link import Busy, Link
+from clients.device.link import Busy, Link, retry_after_s
 from clients.device.player import Player
 from clients.device.settings import Settings
 from clients.device.steps import Event, ReplyEnded
+from clients.device.worker import Worker
 from clients.service import Lost, Trouble, received
 
 WAIT_S = 30
@@ -22,12 +22,13 @@ AHEAD_S = 5.0
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 
 
-class Replies:
+class Replies(Worker):
     """One thread that fetches; what was interrupted is dropped, what broke off is taken up where it broke."""
 
     def __init__(
         self, settings: Settings, player: Player, post: Callable[[Event], object], tell: Callable[[str], object]
     ) -> None:
+        super().__init__("replies")
         self._link = Link(settings)
         self._player = player
         self._post = post
@@ -42,20 +43,12 @@ class Replies:
         self._dropped: deque[str] = deque(maxlen=64)
         self._trouble = ""
         self._with_sound: deque[str] = deque(maxlen=16)
-        self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="replies", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End when the request in progress is over."""
-        self._is_stopping.set()
 
     def configure(self, settings: Settings) -> None:
-        """Take other settings from the next request on."""
+        """Take other settings from the next request on, which comes at once where the last one failed."""
         self._link.configure(settings)
+        self._backoff.worked()
+        self.wake()
 
     def forget(self, turns: list[str]) -> None:
         """Play nothing of these turns from now on."""
@@ -68,12 +61,9 @@ class Replies:
 
     # ---- in the thread -----------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._is_stopping.is_set():
-            if self._player.waiting_s > AHEAD_S:
-                self._is_stopping.wait(0.5)
-            else:
-                self._is_stopping.wait(self.work())
+    def step(self) -> float:
+        """Fetch where there is room for it; return how long to wait before the next."""
+        return 0.5 if self._player.waiting_s > AHEAD_S else self.work()
 
     def work(self) -> float:
         """Fetch one sentence or find that there is none; return how long to wait before the next."""
@@ -99,10 +89,13 @@ class Replies:
         with self._link.ask("GET", "/audio", params, timeout_s=WAIT_S + 15, stream=True) as response:
             if response.status_code == 404:
                 # A sentence that the turn does not have, or not any more: the plain request tells what is next.
-                wait_s = 0.0 if self._is_lost else float(response.headers.get("Retry-After", 0))
+                wait_s = 0.0 if self._is_lost else retry_after_s(response)
                 self._is_lost = False
                 return wait_s
             turn = response.headers.get("X-Turn", "")
+            if not turn:
+                # Some web servers have a page for every address.
+                raise self._link.stranger(response)
             if response.status_code == 204:
                 self._end(turn, response.headers.get("X-Turn-Error", ""))
                 self._is_lost = False
@@ -120,7 +113,7 @@ class Replies:
         at = 0
         half = b""
         for piece in received(response.iter_content(PIECE_BYTES)):
-            if turn in self._dropped or self._is_stopping.is_set():
+            if turn in self._dropped or self.is_stopping:
                 return True
             if rate != self._player.sample_rate:
                 # The speaker was opened since: the sentence is fetched again, as it wants it now.
@@ -133,6 +126,9 @@ class Replies:
             half = news[n_even:]
             if n_even:
                 self._player.play(news[:n_even])
+                if turn in self._dropped:
+                    # It was dropped in this very moment, perhaps before this piece was in line.
+                    self._player.stop()
                 self._n_taken = (index, max(n_known, at - len(half)))
         self._n_taken = (index + 1, 0)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -47,7 +48,7 @@ class Streams:
             "microphone",
             self._open_microphone,
             self._microphone_fault,
-            device.microphone_opened,
+            self._microphone_opened,
             lambda why: device.post(StreamLost(why)),
             log.warning,
         )
@@ -65,11 +66,14 @@ class Streams:
         """Look after both; raises Hanging."""
         self.microphone.check(time.monotonic())
         self.speaker.check(time.monotonic())
+        if time.monotonic() - self._asked_s > SPEAKER_STUCK_S:
+            self._device.player.give_up()
 
     def close(self) -> None:
-        """Give both back."""
-        self.microphone.close()
-        self.speaker.close()
+        """Give both back; what hangs ends with the process."""
+        for each in (self.microphone, self.speaker):
+            with contextlib.suppress(Hanging):
+                each.close()
 
     def change(self, old: Settings, new: Settings) -> None:
         """Open again what the settings want otherwise."""
@@ -100,8 +104,9 @@ class Streams:
         except AudioTrouble:
             # It may have been plugged in since: the list of devices is made anew when nothing is open.
             if not device.machine.is_playing:
-                self.speaker.close()
-                self._audio.begin_again()
+                if options.output_wav is None:
+                    self.speaker.close()
+                self._look_anew()
             raise
 
     def _open_speaker(self) -> OpenStream:
@@ -114,9 +119,15 @@ class Streams:
             now_s = time.monotonic()
             if device.is_idle and now_s - self._looked_s > LOOK_FOR_DEVICES_S:
                 self._looked_s = now_s
-                self.microphone.close()
-                self._audio.begin_again()
+                if self._options.input_wav is None:
+                    self.microphone.close()
+                self._look_anew()
             raise
+
+    def _look_anew(self) -> None:
+        """Have the list of devices made anew, for which nothing may be open."""
+        if not self._audio.begin_again():
+            raise Hanging("the driver hangs while a stream is closed, and no device can be found meanwhile")
 
     def _fill(self, n_frames: int, sample_rate: int) -> bytes:
         self._asked_s = time.monotonic()
@@ -126,8 +137,12 @@ class Streams:
         # A file that is over is silent for good.
         return None if self.is_over else self._device.health.check(is_active, now_s)
 
-    def _speaker_opened(self, stream: OpenStream, now_s: float) -> None:
-        self._asked_s = now_s
+    def _microphone_opened(self, stream: OpenStream, _asked_s: float) -> None:
+        # Opening may have taken longer than a microphone may be silent.
+        self._device.microphone_opened(stream, time.monotonic())
+
+    def _speaker_opened(self, stream: OpenStream, _asked_s: float) -> None:
+        self._asked_s = time.monotonic()
         self._device.player.change_rate(stream.sample_rate, self._device.settings.speaker)
 
     def _speaker_fault(self, is_active: bool, now_s: float) -> str | None:
@@ -147,8 +162,7 @@ def run(source: SettingsFile, settings: Settings, options: argparse.Namespace) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: is_told_to_stop.set())
     device.start()
-    if settings.mode == "push_to_talk":
-        threading.Thread(target=_read_keys, args=[device], name="keys", daemon=True).start()
+    _want_keys(device)
     try:
         _look_after(device, streams, source, is_told_to_stop)
     except Hanging as error:
@@ -166,8 +180,9 @@ def _look_after(device: Device, streams: Streams, source: SettingsFile, is_told_
     notify("READY=1")
     while not is_told_to_stop.wait(CHECK_S):
         streams.check()
-        notify("WATCHDOG=1")
         now_s = time.monotonic()
+        if device.is_alive(now_s):
+            notify("WATCHDOG=1")
         if now_s - looked_s >= LOOK_AT_FILE_S:
             looked_s = now_s
             if source.changed():
@@ -186,7 +201,15 @@ def _change(device: Device, streams: Streams, source: SettingsFile) -> None:
     except Trouble as error:
         log.warning("the settings are not taken, the old ones stay: %s", error)
         return
+    logging.getLogger().setLevel(new.log_level.upper())
+    _want_keys(device)
     streams.change(old, new)
+
+
+def _want_keys(device: Device) -> None:
+    is_there = any(thread.name == "keys" for thread in threading.enumerate())
+    if device.settings.mode == "push_to_talk" and not is_there:
+        threading.Thread(target=_read_keys, args=[device], name="keys", daemon=True).start()
 
 
 def _read_keys(device: Device) -> None:

@@ -8,6 +8,7 @@ import difflib
 import inspect
 import json
 import math
+import sys
 import textwrap
 import types
 import typing
@@ -103,7 +104,8 @@ def _read(kind: Any, value: object, path: str) -> Any:
 
 
 def _read_number(kind: type, limits: Range, value: object, path: str) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number may be too long to be made a float.
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     is_whole = kind is float or isinstance(value, int)
     if not is_number or not is_whole or not limits.low <= typing.cast(float, value) <= limits.high:
         what = "a number" if kind is float else "a whole number"

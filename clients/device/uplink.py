@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,37 +13,27 @@ from clients.device.settings import Settings
 from clients.device.steps import Event, Uploaded, UploadFailed
 from clients.device.utterance import Utterance
 from clients.device.windows import SAMPLE_RATE
+from clients.device.worker import Worker
 from clients.service import Lost, Trouble
 
 HEADERS = {"Content-Type": f"audio/L16;rate={SAMPLE_RATE}"}
 
 
-class Uplink:
+class Uplink(Worker):
     """One thread that asks the service to take utterances, and to be silent."""
 
     def __init__(
         self, settings: Settings, post: Callable[[Event], object], on_cancelled: Callable[[list[str]], object]
     ) -> None:
+        super().__init__("uplink")
         self._link = Link(settings)
         self._outbox = Outbox(settings.server)
         self._post = post
         self._on_cancelled = on_cancelled
         self._new: deque[Utterance] = deque()
         self._wants_silence = False
-        self._is_stopping = False
-        self._has_news = threading.Event()
         self.last_upload_s = 0.0
         "Monotonic time of the newest upload's end, for measurements."
-        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End when the request in progress is over."""
-        self._is_stopping = True
-        self._has_news.set()
 
     def configure(self, settings: Settings) -> None:
         """Take other settings from the next request on."""
@@ -54,12 +43,12 @@ class Uplink:
     def send(self, utterance: Utterance) -> None:
         """Send an utterance that may still be growing; never waits."""
         self._new.append(utterance)
-        self._has_news.set()
+        self.wake()
 
     def interrupt(self) -> None:
         """Have the service be silent; never waits."""
         self._wants_silence = True
-        self._has_news.set()
+        self.wake()
 
     @property
     def n_kept(self) -> int:
@@ -68,33 +57,33 @@ class Uplink:
 
     # ---- in the thread -----------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._is_stopping:
-            self._has_news.wait(min(1.0, self._outbox.wait_s(time.monotonic())))
-            self._has_news.clear()
-            self.work()
+    def step(self) -> float:
+        """Do what is due; return how long there is nothing to do."""
+        self.work()
+        return min(1.0, self._outbox.wait_s(time.monotonic()))
 
     def work(self) -> None:
         """Do what is due."""
-        if self._wants_silence:
-            self._wants_silence = False
-            self._silence()
-        self._take_new()
-        while not self._is_stopping and (kept := self._outbox.due(time.monotonic())) is not None:
+        self._take_wishes()
+        while not self.is_stopping and (kept := self._outbox.due(time.monotonic())) is not None:
             self._upload(kept)
-            self._take_new()
+            self._take_wishes()
 
-    def _take_new(self) -> None:
+    def _take_wishes(self) -> None:
         while self._new:
             if self._outbox.add(self._new.popleft(), time.monotonic()):
                 self._post(UploadFailed("too many wait for the network, the oldest is dropped", is_kept=False))
+        # Behind that, and before anything is sent: what is asked for after its own question would end that one.
+        if self._wants_silence:
+            self._wants_silence = False
+            self._silence()
 
     def _silence(self) -> None:
         try:
             answer = self._link.ask("POST", "/interrupt", timeout_s=10)
-            cancelled = answer.json().get("cancelled", []) if answer.ok else []
+            cancelled = answer.json()["cancelled"] if answer.ok else []
             self._on_cancelled([str(turn) for turn in cancelled])
-        except (Trouble, ValueError):
+        except (Trouble, ValueError, KeyError, TypeError):
             # The next question interrupts too; what still comes of this reply is not played.
             pass
 
@@ -111,16 +100,23 @@ class Uplink:
         params = {"interrupt": "1"} if kept.interrupts else {}
         try:
             was_complete = kept.utterance.is_finished
-            turn = str(self._link.ask("POST", "/upload", params, data=data, headers=HEADERS).json()["turn"])
+            turn = self._ask_for_turn(params, data)
         except Lost as error:
             wait_s = error.retry_after_s if isinstance(error, Busy) else 0.0
             was_taken = was_complete and not isinstance(error, Busy)
             is_kept = self._outbox.failed(kept, time.monotonic(), wait_s, was_taken)
             self._post(UploadFailed(str(error), is_kept))
-        except (Trouble, ValueError, KeyError, TypeError) as error:
+        except Trouble as error:
             self._outbox.sent(kept)
             self._post(UploadFailed(str(error), is_kept=False))
         else:
             self.last_upload_s = time.monotonic()
             self._outbox.sent(kept)
             self._post(Uploaded(turn))
+
+    def _ask_for_turn(self, params: dict[str, str], data: Any) -> str:
+        response = self._link.ask("POST", "/upload", params, data=data, headers=HEADERS)
+        try:
+            return str(response.json()["turn"])
+        except (ValueError, KeyError, TypeError):
+            raise self._link.stranger(response) from None

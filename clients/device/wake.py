@@ -86,6 +86,7 @@ class OpenWakeWordEngine:
         self._models = models
         self.thresholds: dict[str, float] = {}
         self._loaded: dict[str, Any] = {}
+        self._start: list[tuple[Any, dict[str, Any]]] = []
 
     def load(self) -> None:
         """Load every model and get over the engine's start; raises SettingsError."""
@@ -107,6 +108,7 @@ class OpenWakeWordEngine:
             self.thresholds[model.name] = 0.5
         # It begins with seconds of silence inside, which the first call works off.
         self.feed(bytes(WINDOW_BYTES))
+        self._start = [(part, _state_of(part)) for part in (self._features, *self._loaded.values())]
 
     def feed(self, window: bytes) -> dict[str, float]:
         """Return the highest score of a window for each model."""
@@ -119,10 +121,10 @@ class OpenWakeWordEngine:
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._features.reset()
-        for model in self._loaded.values():
-            model.reset()
-        self.feed(bytes(WINDOW_BYTES))
+        # Its own reset brings the silence of the start back, which takes a second to work off.
+        for part, state in self._start:
+            for name, value in state.items():
+                setattr(part, name, np.copy(value) if isinstance(value, np.ndarray) else value)
 
     def close(self) -> None:
         """Free the models."""
@@ -130,6 +132,14 @@ class OpenWakeWordEngine:
             model.close()
         self._features.close()
         self._loaded = {}
+        self._start = []
+
+
+def _state_of(part: Any) -> dict[str, Any]:
+    """Return what a part of pyopen-wakeword remembers of the stream: its arrays, and how much of them is new."""
+    kept = {name: value for name, value in vars(part).items() if isinstance(value, np.ndarray)}
+    counts = {name: value for name, value in vars(part).items() if name.startswith("new_")}
+    return {**{name: np.copy(value) for name, value in kept.items()}, **counts}
 
 
 class ScriptedEngine:
@@ -176,6 +186,8 @@ ENGINES: dict[str, Callable[[Sequence[WakeModel]], WakeEngine]] = {
 def load_engines(models: Sequence[WakeModel]) -> list[WakeEngine]:
     """Return the loaded engines of the models that are enabled; raises SettingsError."""
     names = [model.name for model in models]
+    if "" in names:
+        raise SettingsError(f"wake.models[{names.index('')}].name is empty: heartbeats want a name for each")
     if twice := [name for name in names if names.count(name) > 1]:
         raise SettingsError(f"wake.models: {twice[0]!r} is there twice; give each a name of its own")
     engines: list[WakeEngine] = []
@@ -183,9 +195,19 @@ def load_engines(models: Sequence[WakeModel]) -> list[WakeEngine]:
         chosen = [model for model in models if model.enabled and model.engine == kind]
         if chosen:
             engine = engine_class(chosen)
-            engine.load()
+            _load(kind, engine)
             engines.append(engine)
     return engines
+
+
+def _load(kind: str, engine: WakeEngine) -> None:
+    try:
+        engine.load()
+    except SettingsError:
+        raise
+    except Exception as error:
+        # Their libraries want a newer system now and then, and say so in ways of their own.
+        raise SettingsError(f"the wake word engine {kind} cannot be loaded ({error or type(error).__name__})") from None
 
 
 def check_known(model: WakeModel, known: list[str]) -> None:

@@ -30,7 +30,8 @@ class Device:
     """The one loop of the device.
 
     board: has is_pressed(), start_recording(), record_into(buffer) -> bytes, stop_recording(), start_playing(),
-    play(buffer), stop_playing(); sound is PCM16 at RATE_HZ.  network: has bring_up().
+    play(buffer), stop_playing() when all was heard, cut_playing() at once; sound is PCM16 at RATE_HZ.  network: has
+    bring_up().
     """
 
     def __init__(self, connection: Connection, board: "Any", network: "Any", max_recording_s: float) -> None:
@@ -73,7 +74,9 @@ class Device:
 
     def _ask(self) -> None:
         """Send what is said while the button is held; the answer is heard afterwards."""
-        self._stop_playing()
+        if self._is_playing:
+            self._is_playing = False
+            self._board.cut_playing()
         self._wants_to_ask = False
         # The microphone starts first and buffers, so that the first word is not lost while the connection is opened.
         self._board.start_recording()

@@ -77,6 +77,10 @@ class Board:
         """Play PCM16; waits while the bus has enough."""
         self._bus.write(buffer)
 
+    def cut_playing(self) -> None:
+        # What was written is not waited for: somebody speaks already.
+        self._bus.deinit()
+
     def stop_playing(self) -> None:
         # What was written is still on its way; silence pushes it out before the bus is closed.
         for _ in range(SPEAKER_BUFFER_BYTES // len(self._silence)):

@@ -117,7 +117,7 @@ def test_a_press_interrupts_the_answer(service: RunningService, board: Board, in
     headers = {"Authorization": f"Bearer {TOKEN}"}
     service.post(f"/say?session=stop-{interpreter}", data=speech_wav(7, seconds=30.0), headers=headers)
     told = board.run(service.url, session=f"stop-{interpreter}", presses="play", steps=6)
-    assert told[:4] == ["speaker on", "speaker off", "asked: 1.5 s", "speaker on"]
+    assert told[:4] == ["speaker on", "speaker cut", "asked: 1.5 s", "speaker on"]
     assert len(board.heard) < 960_000
 
 

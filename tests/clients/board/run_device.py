@@ -61,6 +61,9 @@ class FileBoard:
     def stop_playing(self):  # type: ignore[no-untyped-def]
         print("speaker off")
 
+    def cut_playing(self):  # type: ignore[no-untyped-def]
+        print("speaker cut")
+
 
 class Network:
     """A network that is there."""

@@ -131,3 +131,17 @@ def as_json(status: int, tree: object, **headers: str) -> Answer:
 
 def refusal(status: int, code: str, **headers: str) -> Answer:
     return as_json(status, {"error": {"code": code, "message": f"this is {code}"}}, **headers)
+
+
+class Faulty:
+    """Fails at the first call and works from then on."""
+
+    def __init__(self, then: Any) -> None:
+        self.n_calls = 0
+        self.then = then
+
+    def __call__(self, *_arguments: Any, **_options: Any) -> Any:
+        self.n_calls += 1
+        if self.n_calls == 1:
+            raise AttributeError("a fault of ours")
+        return self.then

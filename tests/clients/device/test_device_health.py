@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from clients.device.health import Backoff, StreamHealth
-from clients.device.portaudio import AudioTrouble
+from clients.device.portaudio import AudioTrouble, PortAudio
 from clients.device.runner import notify
 from clients.device.settings import MicrophoneSettings
 from clients.device.supervisor import Hanging, Supervisor
 from clients.service import Trouble
+from tests.clients.device.scenes import wait_until
 
 SOUND, ZEROS = b"\1\2" * 4, bytes(8)
 
@@ -189,3 +192,78 @@ def test_systemd_is_told_that_we_live(tmp_path: Path, monkeypatch: pytest.Monkey
         notify("WATCHDOG=1")
         assert systemd.recv(100) == b"WATCHDOG=1"
     notify("WATCHDOG=1")
+
+
+def test_what_a_driver_opens_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody holds it, and it holds the device for ever."""
+    monkeypatch.setattr("clients.device.supervisor.HANGS_AFTER_S", 0.01)
+    played = Played()
+    comes_back = threading.Event()
+    played.supervisor._open_stream = lambda: (comes_back.wait() and played._open()) or played
+    played.supervisor.check(0.0)
+    comes_back.set()
+    wait_until(lambda: played.n_closed == 1, "the late stream is closed")
+    assert played.supervisor.stream is None
+
+
+@pytest.mark.parametrize("fault", ["start", "list"])
+def test_a_sound_system_that_fails_is_told(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio's own errors are trouble with a line, after which it is tried again, and no end of the device."""
+
+    class Failing:
+        def __init__(self) -> None:
+            if fault == "start":
+                raise OSError(-9999, "Unanticipated host error")
+
+        def get_device_count(self) -> int:
+            raise OSError(-10000, "PortAudio not initialized")
+
+    monkeypatch.setitem(sys.modules, "pyaudio", SimpleNamespace(PyAudio=Failing))
+    audio = PortAudio()
+    with pytest.raises(AudioTrouble, match="arecord -l"):
+        audio.open_microphone(MicrophoneSettings(), lambda _chunk, _gap: None)
+
+
+class OneRate:
+    """A sound system with one microphone, which does one rate and one number of channels."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self.only = rate, channels
+        self.tried: list[tuple[int, int]] = []
+
+    def get_device_count(self) -> int:
+        return 1
+
+    def get_device_info_by_index(self, _index: int) -> dict[str, object]:
+        names = {"index": 0, "name": "usb", "defaultSampleRate": 44100.0}
+        return {**names, "maxInputChannels": 2, "maxOutputChannels": 0}
+
+    def get_default_input_device_info(self) -> dict[str, object]:
+        return self.get_device_info_by_index(0)
+
+    def open(self, rate: int, channels: int, **_options: object) -> str:
+        self.tried.append((rate, channels))
+        if (rate, channels) != self.only:
+            raise OSError(-9997, "Invalid sample rate")
+        return "stream"
+
+
+def open_usb(card: OneRate, monkeypatch: pytest.MonkeyPatch, **wanted: int) -> tuple[int, int]:
+    module = SimpleNamespace(PyAudio=lambda: card, paInt16=8, paContinue=0, paInputOverflow=2)
+    monkeypatch.setitem(sys.modules, "pyaudio", module)
+    stream = PortAudio().open_microphone(MicrophoneSettings(**wanted), lambda _chunk, _gap: None)
+    return stream.sample_rate, stream.channels
+
+
+@pytest.mark.parametrize("form", [(16000, 1), (44100, 1), (16000, 2), (44100, 2)])
+def test_a_microphone_is_opened_as_it_can(form: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 16 kHz and mono where it does that, else at its own rate or with its own channels."""
+    assert open_usb(OneRate(*form), monkeypatch) == form
+
+
+def test_a_rate_that_a_microphone_does_not_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for is asked of it, and the line says which setting it is."""
+    card = OneRate(44100, 2)
+    with pytest.raises(AudioTrouble, match=r"'usb' cannot be opened \(8000 Hz.*microphone\.sample_rate"):
+        open_usb(card, monkeypatch, sample_rate=8000)
+    assert card.tried == [(8000, 1), (8000, 2)]

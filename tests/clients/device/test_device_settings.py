@@ -29,6 +29,7 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "a text for a truth": ('{"wake": {"multi_trigger": "yes"}}', ["wake.multi_trigger", "true or false"]),
     "a list for everything": ("[]", ["must hold an object"]),
     "half a file": ('{"server": {"url": ', ["is not JSON"]),
+    "a number without end": (f'{{"server": {{"keep_s": 1{"0" * 400}}}}}', ["server.keep_s", "0 to 3600"]),
     "an infinite number": ('{"server": {"keep_s": Infinity}}', ["server.keep_s", "0 to 3600"]),
 }
 
