@@ -7,10 +7,14 @@ from typing import Any
 import requests
 
 from clients.device.settings import Settings
-from clients.service import Lost, Trouble
+from clients.service import DISTRUSTED, Lost, Trouble, is_distrusted
 
 BUSY_CODES = (429, 502, 503, 504)
 MAX_RETRY_AFTER_S = 60.0
+
+
+class Unanswered(Lost):
+    """Nobody answers at that address, or too late."""
 
 
 class Busy(Lost):
@@ -62,7 +66,9 @@ class Link:
                 **options,
             )
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise Lost(f"{server.url} does not answer ({_reason(error)})") from None
+            if is_distrusted(error):
+                raise Lost(f"{server.url} {DISTRUSTED} REQUESTS_CA_BUNDLE=cert.pem") from None
+            raise Unanswered(f"{server.url} does not answer ({_reason(error)})") from None
         except (requests.RequestException, UnicodeError) as error:
             raise Refused(f"{server.url} cannot be asked: {error}; correct server.url or --url") from None
         if response.ok:
