@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clients.live_sound import read_recording
-from clients.service import BUSY_TRIES, MAX_RETRY_AFTER_S, Lost, Trouble
+from clients.service import BUSY_TRIES, DISTRUSTED, MAX_RETRY_AFTER_S, Lost, Trouble
 
 if TYPE_CHECKING:
     import aiohttp
@@ -186,6 +186,8 @@ class LiveConversation:
                 if refusal.status not in (429, 503) or n_left == 0:
                     raise await self._explain(refusal) from None
                 await asyncio.sleep(_retry_after_s(refusal))
+            except aiohttp.ClientConnectorCertificateError:
+                raise Trouble(f"{self._url} {DISTRUSTED} SSL_CERT_FILE=cert.pem", 2) from None
             except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
                 raise Lost(
                     f"{self._url} does not answer ({type(error).__name__}): start the service with scripts/run"

@@ -18,6 +18,10 @@ BUSY_TRIES = 5
 MAX_RETRY_AFTER_S = 30.0
 LOST_WAITS_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Before a sentence whose connection broke is asked for again."""
+DISTRUSTED = (
+    "has a certificate that nobody vouches for, or that is for another name: copy var/tls/cert.pem of the service to"
+    " this machine, and set"
+)
 PAUSE_S = 0.5
 """Between an answer that says `nothing yet` and the next question: a service with many devices answers at once."""
 
@@ -95,6 +99,8 @@ class Service:
                 raise requests.ConnectionError("the answer is incomplete")
             return response
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            if is_distrusted(error):
+                raise Trouble(f"{self._url} {DISTRUSTED} REQUESTS_CA_BUNDLE=cert.pem", 2) from None
             raise Lost(
                 f"{self._url} does not answer ({type(error).__name__}): start the service with scripts/run"
                 " (scripts/run --lan when it is another machine), or name another with --url or in EARSHOT_URL",
@@ -108,6 +114,11 @@ class Service:
         if self._token:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def is_distrusted(error: Exception) -> bool:
+    """Say whether a connection failed because nobody vouches for the service's certificate."""
+    return isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def received(pieces: Iterator[bytes]) -> Iterator[bytes]:

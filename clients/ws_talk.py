@@ -47,6 +47,9 @@ class Dialogue:
         self._report = Report(options.quiet or options.json)
         self._open: set[str] = set()
         "Our turns that are not over yet."
+        self._begun: set[str] = set()
+        "Turns that have begun to answer since."
+        self._typed = ""
         self._is_said = self._has_heard = False
         self._trouble: Trouble | None = None
         self._start_clock()
@@ -54,6 +57,8 @@ class Dialogue:
     async def take(self, turn: Turn) -> None:
         """Say something and return when it is answered; raises Trouble when it is not."""
         self._open.clear()
+        self._begun.clear()
+        self._typed = turn[1].strip()
         self._trouble = None
         self._has_heard = self._is_said = False
         tasks = [asyncio.ensure_future(step) for step in (self._say(*turn), self._hear(turn[0] != "text"))]
@@ -110,11 +115,23 @@ class Dialogue:
             self._is_said = True
         elif kind == "speech_started" and is_spoken:
             self._open.add(message["turn_id"])
-        elif kind == "turn_complete" and (message["turn_id"] in self._open if is_spoken else _answers(message)):
+        elif kind == "text_stream_start":
+            self._begun.add(message["turn_id"])
+        elif kind == "turn_complete" and (message["turn_id"] in self._open if is_spoken else self._answers(message)):
             self._open.discard(message["turn_id"])
             self._has_heard = self._has_heard or not is_spoken or bool(message["heard"])
             self._is_said = self._is_said or not is_spoken
             self._note_end(message)
+
+    def _answers(self, end: Message) -> bool:
+        """Say whether a turn that ended is the typed one.
+
+        Announcements answer nobody, and a reply before was cut off, or had nothing left to tell.
+        """
+        if end["outcome"] == "failed":
+            return True
+        is_ours = end["turn_id"] in self._begun or end["heard"] == self._typed
+        return end["reason"] != "new-message" and bool(end["heard"]) and is_ours
 
     def _note_end(self, message: Message) -> None:
         outcome, reason = message["outcome"], message["reason"]
@@ -165,11 +182,6 @@ class Dialogue:
         if self._options.json:
             sound = {"n_bytes": len(message["pcm16"])} if "pcm16" in message else {}
             print(json.dumps({**{k: v for k, v in message.items() if k != "pcm16"}, **sound}), flush=True)
-
-
-def _answers(end: Message) -> bool:
-    """Say whether a turn that ended is the typed one: announcements answer nobody, and a reply before was cut off."""
-    return end["reason"] != "new-message" and (bool(end["heard"]) or end["outcome"] == "failed")
 
 
 async def converse(options: argparse.Namespace) -> None:

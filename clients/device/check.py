@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 from clients.device.level import dbfs, rms
-from clients.device.link import Link
+from clients.device.link import Link, Unanswered
 from clients.device.portaudio import PortAudio
 from clients.device.settings import Settings
 from clients.device.tones import make_tones
 from clients.device.wake import load_engines
 from clients.device.windows import WINDOW_BYTES, Windows
-from clients.service import Trouble
+from clients.service import Lost, Trouble
 
 LISTEN_S = 2.0
 FIRST_SOUND_S = 5.0
@@ -121,7 +121,10 @@ def _check_wake(settings: Settings) -> str:
 def _check_service(settings: Settings) -> str:
     link = Link(settings)
     began_s = time.monotonic()
-    link.ask("GET", "/ready", timeout_s=10)
+    try:
+        link.ask("GET", "/ready", timeout_s=10)
+    except Unanswered as error:
+        raise Lost(f"{error}: start it there with scripts/run --lan, or name another with --url") from None
     took_ms = (time.monotonic() - began_s) * 1000
     # This one wants to know who asks.
     link.ask("GET", "/audio", {"timeout": "0"}, timeout_s=10)

@@ -8,10 +8,14 @@ from urllib.parse import urlsplit
 import requests
 
 from clients.device.settings import Settings
-from clients.service import Lost, Trouble
+from clients.service import DISTRUSTED, Lost, Trouble, is_distrusted
 
 BUSY_CODES = (429, 502, 503, 504)
 MAX_RETRY_AFTER_S = 60.0
+
+
+class Unanswered(Lost):
+    """Nobody answers at that address, or too late."""
 
 
 class Busy(Lost):
@@ -65,7 +69,10 @@ class Link:
             )
             return response if response.ok else self._judge(response, to)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise Lost(f"{shown(to or server.url)} does not answer ({_reason(error)})") from None
+            asked = shown(to or server.url)
+            if is_distrusted(error):
+                raise Lost(f"{asked} {DISTRUSTED} REQUESTS_CA_BUNDLE=cert.pem") from None
+            raise Unanswered(f"{asked} does not answer ({_reason(error)})") from None
         except (requests.RequestException, ValueError) as error:
             remedy = "heartbeat.url" if to else "server.url or --url"
             raise Refused(f"{shown(to or server.url)} cannot be asked: {error}; correct {remedy}") from None

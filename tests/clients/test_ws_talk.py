@@ -53,6 +53,14 @@ def test_a_typed_turn_is_answered(device: LiveDevice) -> None:
     assert read_wav(device.folder / "out" / "answer.wav") == (24_000, b"".join(CHUNKS))
 
 
+def test_a_turn_from_before_answers_nothing(device: LiveDevice) -> None:
+    """The end of what another client had fetched already is not the answer to what was typed."""
+    with LiveScript([HELLO, end("before"), "user_message", *ANSWER]) as service:
+        status, told, errors = run(device, service, "--text", "Hello?")
+    assert (status, errors) == (0, "")
+    assert "1: It is ten." in texts(told)
+
+
 def test_a_recording_is_spoken(device: LiveDevice) -> None:
     """The whole WAV goes up at its own rate, as one utterance, and the transcript is told."""
     recording = speech_wav(215, seconds=0.5, sample_rate=22_050)

@@ -281,8 +281,10 @@ def test_the_page_comes_back_after_a_restart(open_page: OpenPage, live: LiveStan
     wait_for_phase(page, "listening")
     live.stop()
     page.wait_for_selector(".notice >> text=cannot be reached")
+    assert page.inner_text("#hint") == "Not connected: nothing is heard now"
     live.start()
     wait_until_connected(page)
+    assert page.inner_text("#hint") == "Listening. Tap to stop"
     page.wait_for_selector(".about-connection", state="detached")
     type_message(page, "Are you there?")
     page.wait_for_selector(".reply")
@@ -327,6 +329,7 @@ class TestTokens:
         page.wait_for_url("**/?token=let-me-in")
         assert page.get_attribute("nav a", "href") is not None
         assert page.evaluate("document.querySelector('nav a').search") == "?token=let-me-in"
+        page.wait_for_selector(".notice >> text=does not know this token")
 
 
 def test_the_page_asks_nobody_else(open_page: OpenPage, page_url: str) -> None:

@@ -200,7 +200,7 @@ def test_who_answers_is_chosen_from_what_the_service_offers(driver: Any) -> None
         wait_until_connected(page)
         settled = collect_messages(page, "settings")
         page.click("#open-settings")
-        assert page.locator("[name=character] option").all_inner_texts() == ["as configured", "Ada", "Grandfather"]
+        assert page.locator("[name=character] option").all_inner_texts() == ["all of them", "Ada", "Grandfather"]
         assert page.locator("[name=model] option").all_inner_texts() == ["as configured", "small", "large"]
         page.select_option("[name=character]", "Grandfather")
         page.select_option("[name=model]", "large")

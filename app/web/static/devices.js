@@ -8,6 +8,15 @@ const STYLE = `
 .devices tr + tr td { border-top: 1px solid var(--line, #8884); }
 .devices .offline { color: var(--soft, gray); }
 .devices-frame { overflow-x: auto; }
+@media (max-width: 40rem) {
+  .devices thead { display: none; }
+  .devices tr, .devices td { display: block; }
+  .devices tr + tr { margin-top: .75rem; }
+  .devices td { display: flex; justify-content: space-between; gap: 1rem; padding-right: 0; border: 0 !important; }
+  .devices td:first-child { font-weight: 600; }
+  .devices td:not(:first-child)::before { content: attr(data-of); color: var(--soft, gray); }
+  .devices td:empty { display: none; }
+}
 `;
 const COLUMNS = {
   Device: (device) => device.instance_id,
@@ -54,7 +63,8 @@ async function fetchDevices(headers) {
 }
 
 function frame(devices) {
-  const table = document.createElement("table"), box = document.createElement("div");
+  const table = document.createElement("table"), box = document.createElement("div"), title = document.createElement("h2");
+  title.textContent = "Devices";
   table.className = "devices";
   table.createTHead().append(row("th", Object.keys(COLUMNS)));
   const body = table.createTBody();
@@ -64,7 +74,7 @@ function frame(devices) {
     body.append(line);
   }
   box.className = "devices-frame";
-  box.append(table);
+  box.append(title, table);
   return box;
 }
 
@@ -73,6 +83,7 @@ function row(kind, texts) {
   for (const text of texts) {
     const cell = document.createElement(kind);
     cell.textContent = text;
+    if (kind === "td") cell.dataset.of = Object.keys(COLUMNS)[line.cells.length];
     line.append(cell);
   }
   return line;

@@ -19,6 +19,7 @@ const CONNECTION = {
     "The service is there, but does not let this page connect. It may be busy; a proxy in between may not pass on WebSockets; or " +
     "server.origins must name this page's address. Trying again …",
   replaced: "This conversation goes on in another tab or on another device.",
+  mistaken: "The service does not know this token. “scripts/run” shows the right one at start; whoever runs the service has it.",
   unauthorized: "This service wants a token. “scripts/run” shows it at start; whoever runs the service has it.",
 };
 

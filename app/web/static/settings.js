@@ -41,11 +41,16 @@ export class Settings extends EventTarget {
   offer(session) {
     for (const [name, listed] of Object.entries(CHOICES)) {
       const names = session[listed] ?? [];
-      this.#field(name).replaceChildren(new Option("as configured", ""), ...names.map((each) => new Option(each, each)));
+      this.#field(name).replaceChildren(new Option(this.#default(name, names), ""), ...names.map((each) => new Option(each, each)));
       this.#field(name).closest("label").hidden = names.length === 0;
     }
     this.#dialog.querySelector("#choices").hidden = Object.values(CHOICES).every((listed) => !session[listed]?.length);
     this.show(session.settings ?? {});
+  }
+
+  /** Without a choice all characters answer together. */
+  #default(name, names) {
+    return name === "character" && names.length > 1 ? "all of them" : "as configured";
   }
 
   /** Show the settings that hold. */

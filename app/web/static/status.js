@@ -38,6 +38,15 @@ function copyButton(text) {
   return button;
 }
 
+function explainAccess() {
+  document.getElementById("wants-trust").hidden = location.protocol !== "https:";
+  const headers = token ? {Authorization: `Bearer ${token}`} : {};
+  fetch("ready", {headers}).then(
+    ({status}) => { document.getElementById("wants-token").hidden = status !== 401; },
+    () => {}, // The page says elsewhere that the service cannot be reached.
+  );
+}
+
 function showState(text, kind) {
   const state = document.getElementById("state");
   if (state.textContent === text) return; // a screen reader hears changes only
@@ -80,5 +89,6 @@ async function watch() {
 }
 
 fillIn();
+explainAccess();
 watch();
 renderDevices(document.getElementById("devices"), token);

@@ -19,6 +19,10 @@ const HINTS = {
   speaking: "Answering …",
 };
 const INTERRUPTIBLE_HINT = "Answering. Just speak to interrupt";
+const AWAY_HINTS = {
+  idle: "Not connected",
+  listening: "Not connected: nothing is heard now",
+};
 
 const find = (id) => document.getElementById(id);
 
@@ -146,8 +150,9 @@ class TalkPage {
       replaced: {label: "Continue here", run: () => this.live.connect()},
       unauthorized: {label: "Open", asks: "Token", run: openWithToken},
     };
-    this.#explainConnection(state, actions[state]);
-    if (state === "open") return;
+    const isMistaken = state === "unauthorized" && new URLSearchParams(location.search).has("token");
+    this.#explainConnection(isMistaken ? "mistaken" : state, actions[state]);
+    if (state === "open") return this.#showPhase();
     this.#hearing = null;
     this.#open.clear();
     this.transcript.loseTurns();
@@ -231,12 +236,18 @@ class TalkPage {
     return this.listening.mode === "off" ? "idle" : "listening";
   }
 
+  /** Whether nobody hears what is said; the first connection of a page takes no time worth telling. */
+  get isAway() {
+    return this.#awayTimer !== 0 || this.live.state === "replaced" || this.live.state === "unauthorized";
+  }
+
   #showPhase() {
     const phase = this.phase;
     const isInterruptible = this.listening.mode === "hands_free" && !("interrupt_speaking_ms" in this.settings.listening);
     document.body.dataset.phase = phase;
     document.body.dataset.mode = this.listening.mode;
-    find("hint").textContent = phase === "speaking" && isInterruptible ? INTERRUPTIBLE_HINT : HINTS[phase];
+    const hint = phase === "speaking" && isInterruptible ? INTERRUPTIBLE_HINT : HINTS[phase];
+    find("hint").textContent = this.isAway ? AWAY_HINTS[phase] ?? hint : hint;
     find("talk").setAttribute("aria-pressed", String(this.listening.mode !== "off"));
     find("stop").disabled = phase !== "speaking" && phase !== "thinking";
   }
