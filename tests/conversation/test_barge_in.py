@@ -308,6 +308,25 @@ def test_a_failed_recognition_lets_the_reply_go_on(listener: Listener) -> None:
     assert listener.sounds[-1].turn is old
 
 
+def test_speech_over_an_apology_keeps_the_reply_below(listener: Listener) -> None:
+    """Two replies are cut, the one over the other: both go on where they were."""
+    old = listener.answer(("A long story.", 2.0))
+    listener.wait(1.0)
+    unheard = listener.begin_to_speak()
+    unheard.finish()
+    listener.desk.stages.fail(listener.desk.stages.last(Utterance), "stt")
+    listener.wait(0.01)
+    assert listener.sounds[-1].turn is unheard.turn
+    cough = listener.begin_to_speak()
+    paused = [e.turn_id for e in listener.desk.session.log.read(0, 0) if e.name == "reply_paused"]
+    assert paused == [old.id, unheard.turn.id]
+    listener.say(cough, "")
+    listener.wait(4.0)
+    assert listener.over == [cough.turn, unheard.turn, old]
+    assert old.segments[0].is_delivered
+    assert listener.desk.session.outlet.is_empty
+
+
 # ---- the echo --------------------------------------------------------------------------------------------------------
 
 
