@@ -80,12 +80,21 @@ class Line:
                 found.append((turn, TurnFailed("turn-stalled", f"nothing happened for {config.stall_timeout_s:g} s")))
         return found
 
-    def take_old(self, now_s: float, kept_s: float) -> list[Turn]:
-        """Take out turns whose time is over and whose place nothing older holds."""
+    def take_old(self, now_s: float, kept_s: float, heard_at_s: float) -> list[Turn]:
+        """Take out turns whose time is over and whose place nothing older holds.
+
+        heard_at_s: when something was last heard.  Speech is made faster than it is heard, so what is still to be
+        heard waits from then on.
+        """
         old = []
         while self._turns:
             oldest = next(iter(self._turns.values()))
-            if oldest.end is None or now_s - oldest.marks["ended"] <= kept_s:
+            if oldest.end is None:
+                break
+            waits_since_s = oldest.marks["ended"]
+            if not oldest.is_heard_out:
+                waits_since_s = max(waits_since_s, heard_at_s)
+            if now_s - waits_since_s <= kept_s:
                 break
             old.append(self._turns.pop(oldest.id))
         return old
