@@ -118,7 +118,7 @@ class Microphone:
         """Return the next window, WINDOW_BYTES of it; None when it has not arrived."""
         # Asked first: what is fed before the microphone is closed must be found below.
         is_closed = self._is_closed
-        if not self.has_window:
+        if self._is_abandoned or not self.has_window:
             if is_closed:
                 self._finish()
             elif self._hearing is not None and self._clock() - self._heard_at_s > STARVED_S:

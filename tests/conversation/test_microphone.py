@@ -169,6 +169,17 @@ def test_a_client_that_leaves_in_mid_utterance_is_not_answered(room: Room) -> No
     assert len(room.ears) == 0
 
 
+def test_what_has_not_been_listened_to_is_abandoned_too(room: Room) -> None:
+    """Nobody is answered who has hung up."""
+    microphone = room.microphone()
+    microphone.feed(sound(20, LOUD) + sound(20, 0))
+    microphone.abandon()
+    room.listen()
+    room.listen()
+    assert room.facts() == []
+    assert len(room.ears) == 0
+
+
 def test_a_microphone_that_falls_silent_ends_the_utterance(room: Room) -> None:
     """When nothing comes any more, what was said until then is answered; what comes later is heard anew."""
     microphone = room.microphone()
