@@ -18,11 +18,14 @@ class Line:
     def __init__(self) -> None:
         self._turns: OrderedDict[str, Turn] = OrderedDict()
         self._open: deque[Turn] = deque()
+        self._unheard: list[Turn] = []
+        "What was not heard out when it was last asked for, which is far less than what is kept."
         self._with_audio: deque[Turn] = deque()
 
     def add(self, turn: Turn) -> bool:
         """Put a turn in line; true when it may start at once, as one that is heard over others may."""
         self._turns[turn.id] = turn
+        self._unheard = [*self.unheard, turn]
         if turn.takes_over:
             self._open.appendleft(turn)
         else:
@@ -48,7 +51,8 @@ class Line:
     @property
     def unheard(self) -> list[Turn]:
         """Turns that have not ended or were not heard out, in the order in which they were opened."""
-        return [turn for turn in self._turns.values() if not turn.is_heard_out]
+        self._unheard = [turn for turn in self._unheard if not turn.is_heard_out]
+        return list(self._unheard)
 
     def __len__(self) -> int:
         return len(self._turns)
