@@ -92,8 +92,12 @@ class LiveScript:
                 told.is_interrupted = True
                 yield {"type": "interrupted", "turn_id": turn_id, "reason": "speech"}
             case TurnCancelled(reason=reason) | ReplyDropped(reason=reason):
-                if not told.is_interrupted:
-                    yield {"type": "interrupted", "turn_id": turn_id, "reason": reason}
+                yield from self._interrupt(turn_id, told, reason)
+
+    def _interrupt(self, turn_id: str, told: _Told, reason: str) -> Iterator[Message]:
+        if not told.is_interrupted:
+            told.is_interrupted = True
+            yield {"type": "interrupted", "turn_id": turn_id, "reason": reason}
 
     def _stop_listening(self, turn_id: str, told: _Told) -> Iterator[Message]:
         if told.is_listened_to:
@@ -156,8 +160,11 @@ class LiveScript:
         turn = over.turn
         told = self._turns.pop(turn.id, _Told())
         self._over.append(turn.id)
+        # A client that was slow for so long that the log has dropped what happened is told the outcome of it.
+        if over.has_sounded and turn.cut_short:
+            yield from self._interrupt(turn.id, told, turn.cut_short)
         if told.lacks_transcript:
-            yield from self._finish_listening(turn.id, told, "")
+            yield from self._finish_listening(turn.id, told, turn.heard)
         yield from self._stop_text(told)
         if over.has_sounded and not turn.cut_short:
             yield {"type": "audio_complete", "session_id": self._session_id, "turn_id": turn.id}

@@ -7,12 +7,12 @@ import functools
 import json
 import selectors
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from app.config import Config
+from app.config import Config, SessionConfig
 from app.conversation.ears import Ears
 from app.conversation.session import Session
 from app.conversation.sessions import Sessions
@@ -67,9 +67,10 @@ def without_waiting(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
 class House:
     """A service whose stages the test plays."""
 
-    def __init__(self) -> None:
+    def __init__(self, **session: Any) -> None:
+        """session: settings that are not the defaults."""
         self.stages = ScriptedPipeline()
-        config, metrics = Config(), Metrics()
+        config, metrics = Config(session=SessionConfig(**session)), Metrics()
         clock = asyncio.get_running_loop().time
         sessions = Sessions(self.stages, metrics, config, clock)  # type: ignore[arg-type]
         sessions.tick()
@@ -95,16 +96,33 @@ class House:
             self.stages.give(job, chunk, StageDone(job.header, "tts"))
 
 
+Take = Callable[[dict[str, Any]], Awaitable[object]]
+
+
+async def at_once(frame: dict[str, Any]) -> None:
+    """Take a frame."""
+
+
+def until_it_is(is_last: Callable[[dict[str, Any]], bool]) -> Take:
+    """Return what takes all frames before this one, and then none."""
+
+    async def take(frame: dict[str, Any]) -> None:
+        if is_last(frame):
+            await asyncio.Event().wait()
+
+    return take
+
+
 class Client:
     """The other side of a connection."""
 
-    def __init__(self, house: House, takes: Callable[[dict[str, Any]], bool] = lambda frame: True) -> None:
-        """takes: says of each frame whether the connection takes it, or is stuck from then on."""
+    def __init__(self, house: House, take: Take = at_once) -> None:
+        """take: returns when the connection has taken a frame."""
         self.checker = ContractChecker()
         self.told: list[dict[str, Any]] = []
         self.code: int | None = None
         self.n_bytes = 0
-        self._takes = takes
+        self._take = take
         self._says: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.conversation = Conversation(house.service, house.session, self._send, asyncio.get_running_loop().time)
         self.life = asyncio.get_running_loop().create_task(self.conversation.hold(self._says.get))
@@ -120,8 +138,7 @@ class Client:
         await self.life
 
     async def _send(self, frame: dict[str, Any]) -> None:
-        if not self._takes(frame):
-            await asyncio.Event().wait()
+        await self._take(frame)
         if frame["type"] == "websocket.close":
             self.code = frame["code"]
         elif "bytes" in frame:
@@ -166,7 +183,7 @@ async def test_a_silent_client_is_asked_then_let_go() -> None:
 async def test_a_client_that_takes_nothing_is_let_go() -> None:
     """What it has not taken waits for its next connection."""
     house = House()
-    client = Client(house, takes=lambda frame: "bytes" not in frame)
+    client = Client(house, until_it_is(lambda frame: "bytes" in frame))
     house.answer("A long story.", 5.0)
     await asyncio.sleep(STUCK_S - 1)
     assert not client.life.done()
@@ -182,7 +199,7 @@ async def test_a_client_that_takes_nothing_is_let_go() -> None:
 async def test_a_client_that_does_not_even_take_its_end() -> None:
     """It is let go too, and does not talk on meanwhile."""
     house = House()
-    stuck = Client(house, takes=lambda frame: frame["type"] != "websocket.close")
+    stuck = Client(house, until_it_is(lambda frame: frame["type"] == "websocket.close"))
     await asyncio.sleep(0)
     newer = Client(house)
     await asyncio.sleep(0.1)
@@ -233,13 +250,37 @@ async def test_what_has_happened_is_told_before_what_is_taken() -> None:
     house = House()
     lock = house.session.lock = ContestedLock(house.session.lock)  # type: ignore[assignment]
 
-    def interrupt_at_first_sound(frame: dict[str, Any]) -> bool:
+    async def interrupt_at_first_sound(frame: dict[str, Any]) -> None:
         if "bytes" in frame:
             lock.quicker = lambda: house.session.interrupt("new-utterance")
-        return True
 
-    client = Client(house, takes=interrupt_at_first_sound)
+    client = Client(house, interrupt_at_first_sound)
     house.answer("A long story.", 5.0)
     await asyncio.sleep(1.0)
     assert client.types()[-2:] == ["interrupted", "turn_complete"]
     await client.hang_up()
+
+
+@without_waiting
+async def test_a_client_for_which_the_log_is_too_short_is_told_the_end() -> None:
+    """It takes nothing for a while, in which its reply is interrupted and much else happens."""
+    house = House(max_events=4)
+    goes_on = asyncio.Event()
+
+    async def take_slowly(frame: dict[str, Any]) -> None:
+        if "bytes" in frame:
+            await goes_on.wait()
+
+    client = Client(house, take_slowly)
+    house.answer("A long story.", 5.0)
+    await asyncio.sleep(0.1)
+    house.session.interrupt("new-message")
+    house.answer("Another one.", 1.0)
+    await asyncio.sleep(0.1)
+    goes_on.set()
+    await asyncio.sleep(3.0)
+    (interrupted,) = [message for message in client.told if message["type"] == "interrupted"]
+    assert interrupted["turn_id"] == client.told[1]["turn_id"]
+    assert client.types().count("turn_complete") == 2
+    await client.hang_up()
+    client.checker.finish()
