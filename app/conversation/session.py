@@ -50,7 +50,7 @@ class Session:
         self.id = session_id
         self.lock = threading.RLock()
         self.log = EventLog(session_id, self.lock, around.config.max_events, around.listeners)
-        self.outlet = Outlet(self.lock, self._on_delivered)
+        self.outlet = Outlet(self.lock, self._on_delivered, self.log.wake_followers)
         self.timers = Timers(around.config.max_timers, around.config.max_timer_s)
         self.preferences = Preferences(around.choices)
         "What this session chose for itself; replaced when it chooses anew."
@@ -134,7 +134,8 @@ class Session:
     def is_idle(self, now_s: float) -> bool:
         """True when nobody would miss the session."""
         unused_s = now_s - self.last_used_s
-        return self._line.current is None and not len(self.timers) and unused_s > self._around.config.idle_timeout_s
+        is_used = self._line.current is not None or self.barge_in.player is not None or len(self.timers) > 0
+        return not is_used and unused_s > self._around.config.idle_timeout_s
 
     def touch(self) -> None:
         """Note that somebody uses the session."""
@@ -294,3 +295,4 @@ class Session:
         """Have pollers not told of a turn's end; a live client is told of every one."""
         if self.barge_in.player is None:
             self.outlet.drop(turn)
+        self.outlet.more_to_take()

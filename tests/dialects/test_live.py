@@ -164,6 +164,22 @@ async def test_an_answer_is_played_and_over() -> None:
     client.checker.finish()
 
 
+@without_waiting
+async def test_what_a_poller_gives_back_is_played() -> None:
+    """A device that polled, lost its connection, and now talks live."""
+    house = House()
+    house.answer("A long story.", 5.0)
+    claim = house.session.outlet.claim(0)
+    assert claim is not None
+    client = Client(house)
+    await asyncio.sleep(1.0)
+    assert client.n_bytes == 0
+    claim.settle(False)
+    await asyncio.sleep(6.0)
+    assert client.n_bytes == 5 * 48_000
+    await client.hang_up()
+
+
 # ---- its end ---------------------------------------------------------------------------------------------------------
 
 
