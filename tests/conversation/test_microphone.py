@@ -206,6 +206,31 @@ def test_push_to_talk_needs_no_detector(room: Room) -> None:
     assert room.utterances() == [spoken]
 
 
+def test_a_button_that_is_not_let_go_ends_an_utterance_that_is_too_long(room: Room) -> None:
+    """A device whose button is stuck is answered once, and the rest is not heard."""
+    microphone = room.microphone(replace(RULES, max_utterance_s=1), mode="push_to_talk")
+    microphone.feed(sound(3 * FULL_LENGTH_WINDOWS, LOUD))
+    microphone.finish()
+    room.listen()
+    (utterance,) = room.utterances()
+    assert len(utterance) / WINDOW_BYTES == pytest.approx(FULL_LENGTH_WINDOWS, abs=1)
+    assert room.facts() == ["turn_started", "speech_started", "speech_stopped"]
+    assert len(room.ears) == 0
+
+
+def test_a_push_that_is_refused_is_refused_once(room: Room) -> None:
+    """And not for every window of it."""
+    room.is_open = False
+    microphone = room.microphone(mode="push_to_talk")
+    microphone.feed(sound(20, LOUD))
+    room.listen()
+    room.is_open = True
+    microphone.feed(sound(20, LOUD))
+    microphone.finish()
+    room.listen()
+    assert room.facts() == ["speech_refused"]
+
+
 def test_a_button_pushed_in_silence_is_no_turn(room: Room) -> None:
     """Without a sample there is nothing to answer."""
     room.microphone(mode="push_to_talk").finish()
