@@ -242,6 +242,19 @@ def test_what_came_after_the_speech_began_is_not_cancelled(listener: Listener) -
     assert timer.cut_short == ""
 
 
+def test_a_sentence_of_no_length_may_be_cut_off(listener: Listener) -> None:
+    """A voice that gives one sample and then nothing."""
+    listener.desk.session.say_text("hello")
+    (job,) = listener.desk.stages.answer("Hm.")
+    listener.desk.stages.give(job, SpeechChunk(job.header, 0, b"\1\2", LIVE_RATE_HZ))
+    listener.wait(0.1)
+    hearing = listener.begin_to_speak()
+    listener.desk.stages.give(job, StageDone(job.header, "tts"))
+    listener.say(hearing, "what time is it")
+    listener.take()
+    assert [turn.spoken_text for turn in listener.over] == ["Hm. …"]
+
+
 def test_the_history_keeps_what_was_heard(listener: Listener) -> None:
     """A sentence that was cut off half way is remembered half, one that was not begun not at all."""
     old = listener.answer(("One two three four.", 4.0), ("Five.", 1.0))
