@@ -150,6 +150,9 @@ class Outlet:
             if delivered and not segment.is_delivered:
                 segment.is_delivered = True
                 self._on_delivered(turn, segment)
+            elif turn.cut_short and not segment.is_delivered:
+                # It was being handed out when the turn was cancelled.
+                segment.is_skipped, segment.is_complete = True, False
             self.more_to_take()
 
     def _settle_end(self, turn: Turn, delivered: bool) -> None:

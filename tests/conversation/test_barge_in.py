@@ -426,6 +426,19 @@ def test_an_order_to_stop_is_not_undone(listener: Listener) -> None:
     assert b"".join(s.pcm16 for s in listener.sounds[before:]) == ramp(0.2)
 
 
+def test_what_a_poller_was_given_of_a_cancelled_reply_stays_cancelled(listener: Listener) -> None:
+    """It is not heard when the poller's connection breaks after the end."""
+    old = listener.answer(("A long story.", 3.0))
+    claim = listener.desk.session.outlet.claim(0)
+    assert claim is not None
+    listener.desk.session.interrupt("interrupted")
+    claim.settle(False)
+    listener.wait(1.0)
+    assert listener.over == [old]
+    assert listener.sent == b""
+    assert old.spoken_text == ""
+
+
 def test_phases(listener: Listener) -> None:
     """A microphone is told what it would interrupt."""
     barge_in = listener.desk.session.barge_in
