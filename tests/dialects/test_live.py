@@ -154,11 +154,11 @@ async def test_an_answer_is_played_and_over() -> None:
     """Played for as long as it lasts."""
     house = House()
     client = Client(house)
-    began_s = asyncio.get_running_loop().time()
     house.answer("A long story.", 5.0)
-    while "turn_complete" not in client.types():
-        await asyncio.sleep(0.1)
-    assert asyncio.get_running_loop().time() - began_s == pytest.approx(5.0, abs=0.2)
+    await asyncio.sleep(4.9)
+    assert "turn_complete" not in client.types()
+    await asyncio.sleep(0.2)
+    assert client.types()[-1] == "turn_complete"
     assert client.n_bytes == 5 * 48_000
     await client.hang_up()
     client.checker.finish()
@@ -295,8 +295,8 @@ async def test_a_client_for_which_the_log_is_too_short_is_told_the_end() -> None
     await asyncio.sleep(0.1)
     goes_on.set()
     await asyncio.sleep(3.0)
-    (interrupted,) = [message for message in client.told if message["type"] == "interrupted"]
-    assert interrupted["turn_id"] == client.told[1]["turn_id"]
+    turns = [message["turn_id"] for message in client.told if message["type"] == "interrupted"]
+    assert turns == [client.told[1]["turn_id"]]
     assert client.types().count("turn_complete") == 2
     await client.hang_up()
     client.checker.finish()
