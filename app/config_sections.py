@@ -65,7 +65,7 @@ class SessionConfig:
     max_queued_turns: Count = 8
     "Turns that wait behind the one in progress; then uploads are refused with 429."
     segments_kept_s: SecondsOrZero = 120.0
-    "How long the speech of a finished turn can still be fetched, in seconds."
+    "How long the speech of a finished turn can still be fetched, from its end or what was last heard on, in seconds."
     turn_timeout_s: Seconds = 120.0
     "The deadline of a turn, from its start to its last speech, in seconds."
     stall_timeout_s: Seconds = 45.0

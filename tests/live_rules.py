@@ -183,10 +183,11 @@ class Spoken(Rule):
             self.unheard.add(message["turn_id"])
 
     def on_turn_complete(self, message: Message) -> None:
-        turn, has_failed = message["turn_id"], message["outcome"] == "failed"
-        require(has_failed or turn not in self.unheard, "a spoken turn is answered behind its `stt_finished`")
+        turn, is_done = message["turn_id"], message["outcome"] == "done"
+        # An apology may be cancelled too.
+        require(not is_done or turn not in self.unheard, "a spoken turn is answered behind its `stt_finished`")
         is_heard = self.states.get(turn, self.FINISHED) == self.FINISHED
-        require(is_heard or message["outcome"] != "done", "a spoken turn that is done had `stt_finished`")
+        require(is_heard or not is_done, "a spoken turn that is done had `stt_finished`")
 
 
 class NothingHeard(Rule):

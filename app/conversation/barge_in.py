@@ -120,4 +120,6 @@ class BargeIn:
 
     def _reply(self) -> Turn | None:
         """Return the turn whose reply is being spoken or thought of."""
+        if self.player is not None and (heard := self.player.turn(self._clock())) is not None:
+            return heard
         return next((turn for turn in self._line.unheard if not turn.is_being_heard), None)

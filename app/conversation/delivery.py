@@ -26,11 +26,17 @@ class Claim:
 class Outlet:
     """The turns of a session in the order in which pollers hear them."""
 
-    def __init__(self, lock: threading.RLock, on_delivered: Callable[[Turn, Segment], None]) -> None:
+    def __init__(
+        self,
+        lock: threading.RLock,
+        on_delivered: Callable[[Turn, Segment], None],
+        on_more: Callable[[], None] = lambda: None,
+    ) -> None:
         # Two conditions, because a poller that woke for every chunk of audio would mostly wake for nothing.
         self._for_pollers = threading.Condition(lock)
         self._for_streams = threading.Condition(lock)
         self._on_delivered = on_delivered
+        self._on_more = on_more
         self.turns: deque[Turn] = deque()
         "The line; the first is heard now."
         self._ends_under_way: set[str] = set()
@@ -51,6 +57,7 @@ class Outlet:
         with self._for_pollers:
             self._for_pollers.notify_all()
             self._for_streams.notify_all()
+            self._on_more()
 
     def more_audio(self) -> None:
         """Wake streams, since a segment has grown."""
@@ -143,6 +150,9 @@ class Outlet:
             if delivered and not segment.is_delivered:
                 segment.is_delivered = True
                 self._on_delivered(turn, segment)
+            elif turn.cut_short and not segment.is_delivered:
+                # It was being handed out when the turn was cancelled.
+                segment.is_skipped, segment.is_complete = True, False
             self.more_to_take()
 
     def _settle_end(self, turn: Turn, delivered: bool) -> None:

@@ -29,7 +29,7 @@ def is_echo(heard: str, spoken: Sequence[str]) -> bool:
     spoken: the sentences, newest last.  In doubt the user is believed: one or two words are an echo only when they are
     a whole sentence, and more words only when nearly all of them stand together in what was played.
     """
-    words = _bare(heard)[-_MAX_CHARS:]
+    words = _bare(heard)
     sentences = [bare for sentence in spoken[-_MAX_SENTENCES:] if (bare := _bare(sentence))]
     if not words or not sentences:
         return False
@@ -42,8 +42,10 @@ def is_echo(heard: str, spoken: Sequence[str]) -> bool:
 
 def _bare(text: str) -> str:
     """Return the words as a recogniser writes them: lower case, numbers as words, without punctuation."""
-    words = _NUMBER.sub(lambda match: f" {number_words(int(match[0]))} ", text.casefold().replace("’", "'"))
-    return " ".join(_UNHEARD.sub(" ", words.replace("'", "")).split())
+    # Cut first: Python makes no number of thousands of digits, as a recogniser may write that repeats itself.
+    newest = text[-_MAX_CHARS:].casefold().replace("’", "'")
+    words = _NUMBER.sub(lambda match: f" {number_words(int(match[0]))} ", newest)
+    return " ".join(_UNHEARD.sub(" ", words.replace("'", "")).split())[-_MAX_CHARS:]
 
 
 def _similarity_of_whole(text: str, other: str) -> float:

@@ -238,13 +238,17 @@ class EventLog:
             self._changed.notify_all()
             for listener in list(self._listeners):
                 listener(event)
-            for wake in list(self._followers):
-                wake()
+            self.wake_followers()
 
     def follow(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` whenever something happens to this session; it must not wait.  Returns what ends it."""
         self._followers.append(wake)
         return lambda: self._followers.remove(wake)
+
+    def wake_followers(self) -> None:
+        """Have them look, since something is otherwise that is no event."""
+        for wake in list(self._followers):
+            wake()
 
     def read(self, after: int, timeout_s: float) -> list[Event]:
         """Return the events after number `after`, waiting for the first; empty when none came in time.

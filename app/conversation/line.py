@@ -18,11 +18,14 @@ class Line:
     def __init__(self) -> None:
         self._turns: OrderedDict[str, Turn] = OrderedDict()
         self._open: deque[Turn] = deque()
+        self._unheard: list[Turn] = []
+        "What was not heard out when it was last asked for, which is far less than what is kept."
         self._with_audio: deque[Turn] = deque()
 
     def add(self, turn: Turn) -> bool:
         """Put a turn in line; true when it may start at once, as one that is heard over others may."""
         self._turns[turn.id] = turn
+        self._unheard = [*self.unheard, turn]
         if turn.takes_over:
             self._open.appendleft(turn)
         else:
@@ -48,7 +51,8 @@ class Line:
     @property
     def unheard(self) -> list[Turn]:
         """Turns that have not ended or were not heard out, in the order in which they were opened."""
-        return [turn for turn in self._turns.values() if not turn.is_heard_out]
+        self._unheard = [turn for turn in self._unheard if not turn.is_heard_out]
+        return list(self._unheard)
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -80,12 +84,21 @@ class Line:
                 found.append((turn, TurnFailed("turn-stalled", f"nothing happened for {config.stall_timeout_s:g} s")))
         return found
 
-    def take_old(self, now_s: float, kept_s: float) -> list[Turn]:
-        """Take out turns whose time is over and whose place nothing older holds."""
+    def take_old(self, now_s: float, kept_s: float, heard_at_s: float) -> list[Turn]:
+        """Take out turns whose time is over and whose place nothing older holds.
+
+        heard_at_s: when something was last heard.  Speech is made faster than it is heard, so what is still to be
+        heard waits from then on.
+        """
         old = []
         while self._turns:
             oldest = next(iter(self._turns.values()))
-            if oldest.end is None or now_s - oldest.marks["ended"] <= kept_s:
+            if oldest.end is None:
+                break
+            waits_since_s = oldest.marks["ended"]
+            if not oldest.is_heard_out:
+                waits_since_s = max(waits_since_s, heard_at_s)
+            if now_s - waits_since_s <= kept_s:
                 break
             old.append(self._turns.pop(oldest.id))
         return old

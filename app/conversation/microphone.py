@@ -79,6 +79,10 @@ class Microphone:
         self._is_abandoned = False
         self._hearing: Hearing | None = None
         self._unfed: list[bytes] = []
+        self._pushed_ms = 0.0
+        self._longest_ms = 1000 * rules.max_utterance_s
+        self._is_enough = False
+        "The button is still held, but the service takes no turn now, or the utterance was too long."
         self._silent_from: float | None = None
         "The byte after the last speech of an utterance that silence has ended."
 
@@ -118,7 +122,7 @@ class Microphone:
         """Return the next window, WINDOW_BYTES of it; None when it has not arrived."""
         # Asked first: what is fed before the microphone is closed must be found below.
         is_closed = self._is_closed
-        if not self.has_window:
+        if self._is_abandoned or not self.has_window:
             if is_closed:
                 self._finish()
             elif self._hearing is not None and self._clock() - self._heard_at_s > STARVED_S:
@@ -167,10 +171,17 @@ class Microphone:
 
     def hear_pushed(self, window: bytes) -> None:
         """Take the next window while a button is held: it is speech."""
+        if self._is_enough:
+            return
         if self._hearing is None:
+            self._pushed_ms = 0.0
             self._begin([window])
         else:
             self._add(window)
+        self._pushed_ms += WINDOW_MS
+        if self._pushed_ms >= self._longest_ms:
+            self._end("too-long")
+        self._is_enough = self._hearing is None
 
     def _begin_unless_own_voice(self, phase: Phase, window: bytes) -> None:
         """Begin an utterance, unless the microphone hears the reply that is being played."""

@@ -84,8 +84,8 @@ class Player:
         self._send_ahead_s = send_ahead_s
         self._is_paused = False
         self._reading: _Reading | None = None
-        self._cut: _Reading | None = None
-        "The place at which a pause cut a sentence."
+        self._cuts: dict[Segment, _Reading] = {}
+        "The places at which pauses cut sentences: that of a reply, and that of an apology over it."
         self._sent: deque[_Sent] = deque()
         self._plays_until_s = 0.0
         self._played: deque[_Sent] = deque()
@@ -125,6 +125,13 @@ class Player:
         """True while the user hears something."""
         return bool(self._sent) and self._plays_until_s > now_s
 
+    def turn(self, now_s: float) -> Turn | None:
+        """Return the turn that is being heard; None when none is."""
+        with self._lock:
+            self._note_played(now_s)
+            under_way = self._sent[0] if self._sent else self._reading
+            return None if under_way is None else under_way.turn
+
     def pause(self, now_s: float) -> None:
         """Be silent; what was sent and not yet heard will be sent again."""
         with self._lock:
@@ -140,18 +147,18 @@ class Player:
     def cut_off(self, turn: Turn) -> None:
         """Let go of a turn that is about to be cancelled: no more is heard of the sentence in progress."""
         with self._lock:
-            if self._cut is not None and self._cut.turn is turn:
-                self._cut.segment.cut_off(self._cut.position)
-                self._outlet.settle_segment(turn, self._cut.segment, delivered=True)
-                self._cut = None
+            for cut in [cut for cut in self._cuts.values() if cut.turn is turn]:
+                del self._cuts[cut.segment]
+                cut.segment.cut_off(cut.position)
+                self._outlet.settle_segment(turn, cut.segment, delivered=True)
 
     def close(self, now_s: float) -> None:
         """Leave the rest to the next reader; the sentence in progress is heard anew."""
         with self._lock:
             self.pause(now_s)
-            if self._cut is not None:
-                self._outlet.settle_segment(self._cut.turn, self._cut.segment, delivered=False)
-                self._cut = None
+            for cut in self._cuts.values():
+                self._outlet.settle_segment(cut.turn, cut.segment, delivered=False)
+            self._cuts.clear()
 
     def heard_since(self, since_s: float) -> list[str]:
         """Return the sentences that sounded since then, newest last."""
@@ -200,8 +207,8 @@ class Player:
         turn = self._outlet.turns[0]
         on_their_way = {sent.segment.index for sent in self._sent}
         segment = next((s for s in turn.reply.waiting() if s.index not in on_their_way), None)
-        if self._cut is not None and segment is self._cut.segment:
-            self._reading, self._cut = self._cut, None
+        if segment in self._cuts:
+            self._reading = self._cuts.pop(segment)
             return self._reading
         if segment is None or segment.is_claimed or not segment.chunks:
             return None
@@ -249,7 +256,7 @@ class Player:
         for segment in {segment.index: segment for _, segment, _ in under_way}.values():
             if segment is not heard:
                 self._outlet.settle_segment(turn, segment, delivered=False)
-        self._cut, self._reading = _read(turn, heard, position), None
+        self._cuts[heard], self._reading = _read(turn, heard, position), None
         self._lately.append((now_s, heard))
         if self._sent:
             self._played.append(replace(self._sent[0], end_byte=position, ends_at_s=now_s))

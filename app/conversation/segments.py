@@ -48,7 +48,7 @@ class Segment:
         """Note that only the first `position` bytes were heard; call it before the segment is told to be complete."""
         heard_s = position / (BYTES_PER_SAMPLE * self.sample_rate)
         length_s = self.duration_s if self.is_complete else max(self.duration_s, len(self.text) / CHARS_PER_S)
-        n_chars = len(self.text) * heard_s / length_s
+        n_chars = len(self.text) * (heard_s / length_s if length_s else 1.0)
         end = max((match.end() for match in re.finditer(r"\S+", self.text) if match.end() <= n_chars), default=0)
         self._cut = round(heard_s, 3), f"{self.text[:end]} …" if end else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import uuid
@@ -11,12 +12,7 @@ from dataclasses import replace
 from app.audio.pcm import SPEECH_RATE_HZ, is_silent
 from app.conversation.barge_in import SURE_WORDS, BargeIn
 from app.conversation.delivery import Outlet
-from app.conversation.events import (
-    EventLog,
-    SegmentDelivered,
-    TurnFailed,
-    TurnStarted,
-)
+from app.conversation.events import EventLog, SegmentDelivered, TurnFailed, TurnStarted
 from app.conversation.hearing import Hearing
 from app.conversation.history import History
 from app.conversation.line import Line
@@ -54,11 +50,11 @@ class Session:
         self.id = session_id
         self.lock = threading.RLock()
         self.log = EventLog(session_id, self.lock, around.config.max_events, around.listeners)
-        self.outlet = Outlet(self.lock, self._on_delivered)
+        self.outlet = Outlet(self.lock, self._on_delivered, self.log.wake_followers)
         self.timers = Timers(around.config.max_timers, around.config.max_timer_s)
         self.preferences = Preferences(around.choices)
         "What this session chose for itself; replaced when it chooses anew."
-        self.last_used_s = around.clock()
+        self.last_used_s = self._heard_at_s = around.clock()
         self._around = around
         self._history = History(around.config.history_turns)
         self._line = Line()
@@ -138,7 +134,8 @@ class Session:
     def is_idle(self, now_s: float) -> bool:
         """True when nobody would miss the session."""
         unused_s = now_s - self.last_used_s
-        return self._line.current is None and not len(self.timers) and unused_s > self._around.config.idle_timeout_s
+        is_used = self._line.current is not None or self.barge_in.player is not None or len(self.timers) > 0
+        return not is_used and unused_s > self._around.config.idle_timeout_s
 
     def touch(self) -> None:
         """Note that somebody uses the session."""
@@ -161,8 +158,8 @@ class Session:
             for turn, failure in self._line.overdue(now_s, self._around.config):
                 turn.finish(failure)
                 self._settle(turn)
-            for turn in self._line.take_old(now_s, self._around.config.segments_kept_s):
-                self.outlet.drop(turn)
+            for turn in self._line.take_old(now_s, self._around.config.segments_kept_s, self._heard_at_s):
+                self._drop(turn)
                 turn.reply.let_go()
 
     # ---- turns in their order -------------------------------------------------------------------------------------
@@ -232,7 +229,8 @@ class Session:
         if not turn.is_being_heard or not is_sure:
             return transcript
         if self.barge_in.understands(turn, transcript.text):
-            before = [other for other in self._line.unheard if other is not turn and not other.is_being_heard]
+            earlier = itertools.takewhile(lambda other: other is not turn, self._line.unheard)
+            before = [other for other in earlier if not other.is_being_heard]
             self._cancel(before, "new-utterance")
             self.barge_in.take_over(turn)
             return transcript
@@ -272,6 +270,7 @@ class Session:
         return Prompt(turn.header, messages, running, self._history.last_reply, chosen.options(), chosen.speaking)
 
     def _on_delivered(self, turn: Turn, segment: Segment) -> None:
+        self._heard_at_s = self._around.clock()
         self.log.append(turn.id, SegmentDelivered(segment.index, segment.heard_s))
 
     # ---- speech that is still arriving ----------------------------------------------------------------------------
@@ -287,7 +286,13 @@ class Session:
     def forget(self, turn: Turn, reason: str) -> None:
         """End a turn that nobody will ask for; one that has ended stays as it is."""
         with self.lock:
-            self.outlet.drop(turn)
+            self._drop(turn)
             if turn.end is None:
                 turn.cancel(reason)
             self._settle(turn)
+
+    def _drop(self, turn: Turn) -> None:
+        """Have pollers not told of a turn's end; a live client is told of every one."""
+        if self.barge_in.player is None:
+            self.outlet.drop(turn)
+        self.outlet.more_to_take()

@@ -46,10 +46,13 @@ CLOSE_SILENT, CLOSE_REPLACED = 4000, 4001
 class Conversation:
     """One live connection, from its acceptance to its end.  Everything runs on the loop but `_wake_up`."""
 
-    def __init__(self, service: Service, session: Session, send: Send) -> None:
+    def __init__(
+        self, service: Service, session: Session, send: Send, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._service = service
         self._session = session
         self._send = send
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._script = LiveScript(session.id)
         self._player = Player(session.outlet, session.lock, service.config.listening.send_ahead_s)
@@ -61,7 +64,7 @@ class Conversation:
         self._closing: tuple[int, Message] | None = None
         self._something = asyncio.Event()
         self._is_awake = False
-        self._heard_at_s = self._busy_since_s = time.monotonic()
+        self._heard_at_s = self._busy_since_s = clock()
         self._is_sending = False
         self._second, self._n_messages = 0, 0
 
@@ -69,7 +72,6 @@ class Conversation:
 
     async def hold(self, receive: Receive) -> None:
         """Talk until either side leaves."""
-        self._say_hello()
         stop_following = self._session.log.follow(self._wake_up)
         self._session.barge_in.take_seat(self._player, self._leave_to_another)
         tasks = [self._loop.create_task(work) for work in (self._read(receive), self._write(), self._look_after())]
@@ -86,19 +88,19 @@ class Conversation:
                 if isinstance(result, Exception) and not isinstance(result, OSError):
                     log.error("the live connection of session %s broke", self._session.id, exc_info=result)
 
-    def _say_hello(self) -> None:
-        self._answers.append(
-            {
-                "type": "session",
-                "session_id": self._session.id,
-                "sample_rate": LIVE_RATE_HZ,
-                **self._session.preferences.choices.as_dict(),
-                "settings": self._session.preferences.as_dict(),
-                "listening": own_settings(self._service.config.listening),
-            }
-        )
+    def _hello(self) -> Message:
+        return {
+            "type": "session",
+            "session_id": self._session.id,
+            "sample_rate": LIVE_RATE_HZ,
+            **self._session.preferences.choices.as_dict(),
+            "settings": self._session.preferences.as_dict(),
+            "listening": own_settings(self._service.config.listening),
+        }
 
     def _leave_to_another(self) -> None:
+        if self._microphone is not None:
+            self._microphone.abandon()
         text = "a newer connection of this session took over"
         self._close(CLOSE_REPLACED, "replaced", text)
 
@@ -112,7 +114,7 @@ class Conversation:
         while True:
             await asyncio.sleep(min(LOOK_AFTER_S, timeout_s / 3))
             self._session.touch()
-            now_s = time.monotonic()
+            now_s = self._clock()
             if self._is_sending and now_s - self._busy_since_s > STUCK_S:
                 return
             if now_s - self._heard_at_s > timeout_s:
@@ -134,6 +136,7 @@ class Conversation:
             self._something.set()
 
     async def _write(self) -> None:
+        await self._say(self._hello())
         while self._closing is None:
             self._something.clear()
             self._is_awake = False
@@ -147,7 +150,7 @@ class Conversation:
                 timer.cancel()
         status, message = self._closing
         await self._say(message)
-        await self._send({"type": "websocket.close", "code": status})
+        await self._hand_over({"type": "websocket.close", "code": status})
 
     async def _tell_events(self) -> None:
         for event in self._session.log.read(self._cursor, 0):
@@ -169,21 +172,27 @@ class Conversation:
 
     async def _play(self) -> float | None:
         """Send what is due; return after how many seconds more will be, None for not before something happens."""
-        while not self._is_awake and not self._something.is_set():
-            now_s = time.monotonic()
-            step = self._player.take(now_s)
+        while True:
+            # All that happens happens under this lock: what is taken here belongs behind what was told.
+            with self._session.lock:
+                if self._is_awake or self._something.is_set():
+                    return None
+                now_s = self._clock()
+                step = self._player.take(now_s)
             if step is None:
                 return self._player.wait_s(now_s)
             for part in self._script.end(step) if isinstance(step, TurnOver) else self._script.play(step):
                 await self._say(part)
-        return None
 
     async def _say(self, part: Message | bytes) -> None:
-        self._is_sending, self._busy_since_s = True, time.monotonic()
         if isinstance(part, bytes):
-            await self._send({"type": "websocket.send", "bytes": part})
+            await self._hand_over({"type": "websocket.send", "bytes": part})
         else:
-            await self._send({"type": "websocket.send", "text": json.dumps(part)})
+            await self._hand_over({"type": "websocket.send", "text": json.dumps(part)})
+
+    async def _hand_over(self, frame: dict[str, Any]) -> None:
+        self._is_sending, self._busy_since_s = True, self._clock()
+        await self._send(frame)
         self._is_sending = False
 
     # ---- from the client ---------------------------------------------------------------------------------------------
@@ -193,7 +202,9 @@ class Conversation:
             if (pcm16 := message.get("bytes")) is not None:
                 self.take_sound(pcm16)
                 continue
-            self._heard_at_s = time.monotonic()
+            self._heard_at_s = self._clock()
+            if self._closing is not None:
+                continue
             try:
                 if self._is_patient():
                     self._do(read_request(message["text"]))
@@ -202,7 +213,9 @@ class Conversation:
 
     def take_sound(self, pcm16: bytes) -> None:
         """Take a frame of the microphone."""
-        self._heard_at_s = time.monotonic()
+        self._heard_at_s = self._clock()
+        if self._closing is not None:
+            return
         try:
             self._hear(pcm16)
         except VoiceError as error:

@@ -50,8 +50,16 @@ class LiveDoor:
 
 def check_origin(origin: str, host: str, allowed: Iterable[str]) -> None:
     """Raise Forbidden when a page of another site opens the connection; scripts and devices send no origin."""
-    if origin and urlsplit(origin).netloc.lower() != host.lower() and origin not in allowed:
+    if origin and origin not in allowed and _place_of(origin) != host.lower():
         raise Forbidden(f"pages of {origin[:80]} may not talk to this server; list it in server.origins")
+
+
+def _place_of(origin: str) -> str | None:
+    """Return the host and port of an origin; None when it is none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 async def refuse(send: Send, error: VoiceError) -> None:

@@ -92,8 +92,12 @@ class LiveScript:
                 told.is_interrupted = True
                 yield {"type": "interrupted", "turn_id": turn_id, "reason": "speech"}
             case TurnCancelled(reason=reason) | ReplyDropped(reason=reason):
-                if not told.is_interrupted:
-                    yield {"type": "interrupted", "turn_id": turn_id, "reason": reason}
+                yield from self._interrupt(turn_id, told, reason)
+
+    def _interrupt(self, turn_id: str, told: _Told, reason: str) -> Iterator[Message]:
+        if not told.is_interrupted:
+            told.is_interrupted = True
+            yield {"type": "interrupted", "turn_id": turn_id, "reason": reason}
 
     def _stop_listening(self, turn_id: str, told: _Told) -> Iterator[Message]:
         if told.is_listened_to:
@@ -106,6 +110,9 @@ class LiveScript:
         yield {"type": "stt_finished", "turn_id": turn_id, "text": text}
 
     def _tell_sentence(self, turn_id: str, told: _Told, index: int, text: str, character: str) -> Iterator[Message]:
+        if index > max(told.by_sentence, default=index) + 1:
+            # The log has dropped those between; they are all told when the first of them is heard.
+            return
         if (earlier := told.by_sentence.get(index)) is not None:
             # The reply is written again, since the language model died: only what is different now is told again.
             if (told.texts[index], earlier.character) == (text, character):
@@ -137,7 +144,8 @@ class LiveScript:
         told = self._turns.setdefault(turn_id, _Told())
         if segment.index not in told.by_sentence:
             # It is left over from an earlier connection, which was told the text.
-            yield from self._tell_sentence(turn_id, told, segment.index, segment.text, segment.character)
+            for written in sound.turn.segments[segment.index :]:
+                yield from self._tell_sentence(turn_id, told, written.index, written.text, written.character)
         stream = told.by_sentence[segment.index]
         if stream is not told.sounding or told.is_interrupted:
             yield {
@@ -156,10 +164,13 @@ class LiveScript:
         turn = over.turn
         told = self._turns.pop(turn.id, _Told())
         self._over.append(turn.id)
+        # A client that was slow for so long that the log has dropped what happened is told the outcome of it.
+        if over.has_sounded and turn.cut_short:
+            yield from self._interrupt(turn.id, told, turn.cut_short)
         if told.lacks_transcript:
-            yield from self._finish_listening(turn.id, told, "")
+            yield from self._finish_listening(turn.id, told, turn.heard)
         yield from self._stop_text(told)
-        if over.has_sounded and not turn.cut_short:
+        if over.has_sounded and not told.is_interrupted:
             yield {"type": "audio_complete", "session_id": self._session_id, "turn_id": turn.id}
         yield {"type": "turn_complete", **describe_end(turn)}
 

@@ -151,6 +151,32 @@ def test_an_announcement_is_played(listener: Listener) -> None:
     assert (listener.sent, listener.over) == (ramp(0.2), [turn])
 
 
+def test_a_reply_that_takes_long_to_hear_is_heard_whole(listener: Listener) -> None:
+    """Its speech is made long before, and is kept while it is heard; so is what waits behind it."""
+    story = listener.answer(*((f"Sentence {n}.", 10.0) for n in range(6)))
+    timer = listener.desk.session.speak("Your timer is done.")
+    listener.speak(listener.desk.stages.last(Sentence), ramp(10.0))
+    for _ in range(72):
+        listener.wait(1.0)
+        listener.desk.session.tick(listener.desk.now_s)
+    assert listener.over == [story, timer]
+    assert len(listener.sent) == 70 * 2 * LIVE_RATE_HZ
+
+
+def test_every_end_is_told(listener: Listener) -> None:
+    """Of an upload that broke off, and of a reply that a poller has begun to take and never settled."""
+    upload = listener.desk.session.hear()
+    upload.abandon("bad-upload")
+    listener.take()
+    assert listener.over == [upload.turn]
+    turn = listener.answer(("Hello.", 0.2))
+    listener.desk.session.outlet.claim(0)
+    listener.wait(31.0)
+    listener.desk.session.tick(listener.desk.now_s)
+    listener.take()
+    assert listener.over == [upload.turn, turn]
+
+
 def test_a_client_that_leaves_leaves_the_rest(listener: Listener) -> None:
     """The next reader of the session hears the sentence that was cut off, and those after it."""
     listener.answer(("One.", 0.5), ("Two.", 0.5))
@@ -201,6 +227,32 @@ def test_words_cancel_the_reply(listener: Listener) -> None:
     listener.wait(1.0)
     assert b"".join(sound.pcm16 for sound in listener.sounds[before:]) == ramp(0.5, 100)
     assert listener.over == [old, hearing.turn]
+
+
+def test_what_came_after_the_speech_began_is_not_cancelled(listener: Listener) -> None:
+    """A timer that rings while somebody speaks is heard behind the answer."""
+    hearing = listener.begin_to_speak()
+    timer = listener.desk.session.speak("Your timer is done.")
+    listener.say(hearing, "what time is it")
+    for job in listener.desk.stages.answer("It is ten."):
+        listener.speak(job, ramp(0.5))
+    listener.speak(listener.desk.stages.last(Sentence), ramp(0.3))
+    listener.wait(1.0)
+    assert listener.over == [hearing.turn, timer]
+    assert timer.cut_short == ""
+
+
+def test_a_sentence_of_no_length_may_be_cut_off(listener: Listener) -> None:
+    """A voice that gives one sample and then nothing."""
+    listener.desk.session.say_text("hello")
+    (job,) = listener.desk.stages.answer("Hm.")
+    listener.desk.stages.give(job, SpeechChunk(job.header, 0, b"\1\2", LIVE_RATE_HZ))
+    listener.wait(0.1)
+    hearing = listener.begin_to_speak()
+    listener.desk.stages.give(job, StageDone(job.header, "tts"))
+    listener.say(hearing, "what time is it")
+    listener.take()
+    assert [turn.spoken_text for turn in listener.over] == ["Hm. …"]
 
 
 def test_the_history_keeps_what_was_heard(listener: Listener) -> None:
@@ -308,6 +360,25 @@ def test_a_failed_recognition_lets_the_reply_go_on(listener: Listener) -> None:
     assert listener.sounds[-1].turn is old
 
 
+def test_speech_over_an_apology_keeps_the_reply_below(listener: Listener) -> None:
+    """Two replies are cut, the one over the other: both go on where they were."""
+    old = listener.answer(("A long story.", 2.0))
+    listener.wait(1.0)
+    unheard = listener.begin_to_speak()
+    unheard.finish()
+    listener.desk.stages.fail(listener.desk.stages.last(Utterance), "stt")
+    listener.wait(0.01)
+    assert listener.sounds[-1].turn is unheard.turn
+    cough = listener.begin_to_speak()
+    paused = [e.turn_id for e in listener.desk.session.log.read(0, 0) if e.name == "reply_paused"]
+    assert paused == [old.id, unheard.turn.id]
+    listener.say(cough, "")
+    listener.wait(4.0)
+    assert listener.over == [cough.turn, unheard.turn, old]
+    assert old.segments[0].is_delivered
+    assert listener.desk.session.outlet.is_empty
+
+
 # ---- the echo --------------------------------------------------------------------------------------------------------
 
 
@@ -353,6 +424,19 @@ def test_an_order_to_stop_is_not_undone(listener: Listener) -> None:
     before = len(listener.sounds)
     listener.wait(0.5)
     assert b"".join(s.pcm16 for s in listener.sounds[before:]) == ramp(0.2)
+
+
+def test_what_a_poller_was_given_of_a_cancelled_reply_stays_cancelled(listener: Listener) -> None:
+    """It is not heard when the poller's connection breaks after the end."""
+    old = listener.answer(("A long story.", 3.0))
+    claim = listener.desk.session.outlet.claim(0)
+    assert claim is not None
+    listener.desk.session.interrupt("interrupted")
+    claim.settle(False)
+    listener.wait(1.0)
+    assert listener.over == [old]
+    assert listener.sent == b""
+    assert old.spoken_text == ""
 
 
 def test_phases(listener: Listener) -> None:

@@ -116,3 +116,9 @@ def test_a_reply_that_is_heard_back() -> None:
         *_, final = recogniser.transcribe([b"".join(piece.pcm16 for piece in voice.synthesize(sentence))])
         known += is_echo(final.text, [sentence])
     assert known >= 9
+
+
+def test_a_number_without_end() -> None:
+    """A recogniser that repeats itself does no harm."""
+    assert not is_echo("9" * 5000, ["It is nine."])
+    assert not is_echo("it is nine", ["9" * 5000])

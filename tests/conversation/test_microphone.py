@@ -169,6 +169,17 @@ def test_a_client_that_leaves_in_mid_utterance_is_not_answered(room: Room) -> No
     assert len(room.ears) == 0
 
 
+def test_what_has_not_been_listened_to_is_abandoned_too(room: Room) -> None:
+    """Nobody is answered who has hung up."""
+    microphone = room.microphone()
+    microphone.feed(sound(20, LOUD) + sound(20, 0))
+    microphone.abandon()
+    room.listen()
+    room.listen()
+    assert room.facts() == []
+    assert len(room.ears) == 0
+
+
 def test_a_microphone_that_falls_silent_ends_the_utterance(room: Room) -> None:
     """When nothing comes any more, what was said until then is answered; what comes later is heard anew."""
     microphone = room.microphone()
@@ -193,6 +204,31 @@ def test_push_to_talk_needs_no_detector(room: Room) -> None:
     microphone.finish()
     room.listen()
     assert room.utterances() == [spoken]
+
+
+def test_a_button_that_is_not_let_go_ends_an_utterance_that_is_too_long(room: Room) -> None:
+    """A device whose button is stuck is answered once, and the rest is not heard."""
+    microphone = room.microphone(replace(RULES, max_utterance_s=1), mode="push_to_talk")
+    microphone.feed(sound(3 * FULL_LENGTH_WINDOWS, LOUD))
+    microphone.finish()
+    room.listen()
+    (utterance,) = room.utterances()
+    assert len(utterance) / WINDOW_BYTES == pytest.approx(FULL_LENGTH_WINDOWS, abs=1)
+    assert room.facts() == ["turn_started", "speech_started", "speech_stopped"]
+    assert len(room.ears) == 0
+
+
+def test_a_push_that_is_refused_is_refused_once(room: Room) -> None:
+    """And not for every window of it."""
+    room.is_open = False
+    microphone = room.microphone(mode="push_to_talk")
+    microphone.feed(sound(20, LOUD))
+    room.listen()
+    room.is_open = True
+    microphone.feed(sound(20, LOUD))
+    microphone.finish()
+    room.listen()
+    assert room.facts() == ["speech_refused"]
 
 
 def test_a_button_pushed_in_silence_is_no_turn(room: Room) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.config import Config, ServerConfig
+from app.conversation.player import Player
 from app.conversation.sessions import Sessions
 from app.errors import SessionNotFound, StageUnavailable
 from app.messages import Sentence
@@ -113,6 +114,22 @@ def test_idle_sessions_are_cleaned_away() -> None:
     clock.now_s += Config().session.idle_timeout_s + 1
     sessions.tick()
     assert sessions.all() == []
+
+
+def test_a_session_with_a_live_client_is_never_idle() -> None:
+    """However soon the others are cleaned away."""
+    clock = Clock()
+    sessions, _ = make(clock)
+    session = sessions.open("desk")
+    player = Player(session.outlet, session.lock, 2.0)
+    session.barge_in.take_seat(player, lambda: None)
+    clock.now_s += 1000
+    sessions.tick()
+    assert sessions.open("desk") is session
+    session.barge_in.leave_seat(player)
+    clock.now_s += 1000
+    sessions.tick()
+    assert sessions.open("desk") is not session
 
 
 def test_going_to_rest() -> None:

@@ -171,8 +171,39 @@ def test_what_an_earlier_connection_left_is_told_in_full(client: Client) -> None
     client.answer("One.", "Two.")
     client.cursor = client.desk.session.log.last_number
     types = client.follow(1.0)
-    assert types[:4] == ["text_stream_start", "text_chunk", "audio_stream_start", "audio_chunk_meta"]
+    assert types[:5] == ["text_stream_start", "text_chunk", "text_chunk", "audio_stream_start", "audio_chunk_meta"]
     assert [m["text"] for m in client.told if m["type"] == "text_chunk"] == ["One.", "Two."]
+    client.checker.finish()
+
+
+def test_what_is_written_while_a_connection_breaks_is_told_in_order(client: Client) -> None:
+    """One sentence is spoken, one is only written, and a third is written when the new connection is there."""
+    client.desk.session.say_text("hello")
+    prompt = client.desk.stages.last(Prompt)
+    client.desk.stages.give(prompt, Sentence(prompt.header, 0, "One."), Sentence(prompt.header, 1, "Two."))
+    one, two = client.desk.stages.jobs[-2:]
+    client.speak(one.message, 0.5)  # type: ignore[arg-type]
+    client.cursor = client.desk.session.log.last_number
+    client.follow(0.2)
+    client.desk.stages.give(prompt, Sentence(prompt.header, 2, "Three."), StageDone(prompt.header, "llm"))
+    for job in (two, client.desk.stages.jobs[-1]):
+        client.speak(job.message, 0.5)  # type: ignore[arg-type]
+    client.follow(2.0)
+    assert [m["sentence_index"] for m in client.told if m["type"] == "text_chunk"] == [0, 1, 2]
+    client.checker.finish()
+
+
+def test_speech_over_the_end_of_a_reply(client: Client) -> None:
+    """What is interrupted when all was played is not said to be complete when nothing follows."""
+    client.desk.session.say_text("hello")
+    (job,) = client.desk.stages.answer("A story.")
+    client.desk.stages.give(job, SpeechChunk(job.header, 0, bytes(24_000), LIVE_RATE_HZ))
+    client.follow(1.0)
+    client.desk.stages.give(job, StageDone(job.header, "tts"))
+    client.desk.session.hear(takes_over=True)
+    client.desk.stages.hear(client.desk.stages.last(Utterance), "")
+    types = client.follow(1.0)
+    assert types == ["interrupted", "stt_finished", "turn_complete", "turn_complete"]
     client.checker.finish()
 
 
