@@ -76,9 +76,10 @@ class BargeIn:
 
     def is_own_voice(self, heard: bytes) -> bool:
         """Say whether the microphone hears what is being played: PCM16 at SPEECH_RATE_HZ, the newest of it."""
-        if self.player is None or not self._guards_echo:
+        player = self.player
+        if player is None or not self._guards_echo:
             return False
-        return likeness(heard, self.player.sounded(self._clock())) >= OWN_VOICE
+        return likeness(heard, player.sounded(self._clock())) >= OWN_VOICE
 
     def pause(self) -> None:
         """Be silent, since somebody speaks; nothing happens when there is no reply."""

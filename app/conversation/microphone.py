@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -83,6 +84,8 @@ class Microphone:
         self._longest_ms = 1000 * rules.max_utterance_s
         self._is_enough = False
         "The button is still held, but the service takes no turn now, or the utterance was too long."
+        self._calls: deque[tuple[int, Callable[[], object]]] = deque()
+        "Who wants to know when so many bytes were heard."
         self._silent_from: float | None = None
         "The byte after the last speech of an utterance that silence has ended."
 
@@ -107,6 +110,12 @@ class Microphone:
         """Close the microphone; an utterance in progress is forgotten."""
         self._is_abandoned = self._is_closed = True
 
+    def when_heard(self, call: Callable[[], object]) -> None:
+        """Call, from the thread of the ears, when all was heard that was fed so far; at once when it is finished."""
+        self._calls.append((self._fed_bytes, call))
+        if self.is_finished:
+            self._call_back()
+
     def _arrive(self, pcm16: bytes) -> None:
         self._arrived.append(pcm16)
         self._fed_bytes += len(pcm16)
@@ -119,7 +128,9 @@ class Microphone:
         return self._fed_bytes - self._taken_bytes >= WINDOW_BYTES
 
     def next_window(self) -> bytes | None:
-        """Return the next window, WINDOW_BYTES of it; None when it has not arrived."""
+        """Return the next window, WINDOW_BYTES of it, when the one before was heard; None when it has not arrived."""
+        if self._calls:
+            self._call_back()
         # Asked first: what is fed before the microphone is closed must be found below.
         is_closed = self._is_closed
         if self._is_abandoned or not self.has_window:
@@ -231,11 +242,25 @@ class Microphone:
     def _finish(self) -> None:
         if self.is_finished:
             return
-        self.is_finished = True
-        if self._is_abandoned and self._hearing is not None:
-            self._hearing.abandon("hung-up")
-            self._hearing = None
-        self._end("stopped", b"".join([self._rest, *self._arrived]))
+        try:
+            if self._is_abandoned and self._hearing is not None:
+                self._hearing.abandon("hung-up")
+                self._hearing = None
+            self._end("stopped", b"".join([self._rest, *self._arrived]))
+        finally:
+            self.is_finished = True
+        self._call_back()
+
+    def _call_back(self) -> None:
+        """Make the calls that are due."""
+        # Of a microphone that has just finished both threads may take the last call.
+        with contextlib.suppress(IndexError):
+            while self.is_finished or self._has_heard(self._calls[0][0]):
+                self._calls.popleft()[1]()
+
+    def _has_heard(self, n_bytes: int) -> bool:
+        """Say whether the first so many bytes were heard; the rest of a window is heard with what follows."""
+        return not self._is_closed and self._taken_bytes > n_bytes - WINDOW_BYTES
 
 
 def endpoint_rules(config: ListeningConfig) -> EndpointRules:

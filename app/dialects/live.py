@@ -58,6 +58,8 @@ class Conversation:
         self._player = Player(session.outlet, session.lock, service.config.listening.send_ahead_s)
         self._cursor = session.log.last_number
         self._microphone: Microphone | None = None
+        self._last_microphone: Microphone | None = None
+        "The same, or one that is closed and perhaps not heard to its end."
         self._sample_rate = 0
         self._complained_of_sound = False
         self._answers: deque[Message] = deque()
@@ -141,6 +143,8 @@ class Conversation:
             self._something.clear()
             self._is_awake = False
             while self._answers:
+                if self._answers[0]["type"] == "pong":
+                    await self._tell_events()
                 await self._say(self._answers.popleft())
             await self._tell_events()
             wait_s = await self._play()
@@ -257,7 +261,15 @@ class Conversation:
             case "interrupt":
                 self._session.interrupt("interrupted")
             case "ping":
-                self._answer({"type": "pong"})
+                self._answer_ping()
+
+    def _answer_ping(self) -> None:
+        """Answer behind all that comes of the sound before."""
+        pong: Message = {"type": "pong"}
+        if self._last_microphone is None:
+            self._answer(pong)
+        else:
+            self._last_microphone.when_heard(lambda: self._loop.call_soon_threadsafe(self._answer, pong))
 
     def _take_text(self, text: str) -> None:
         self._service.sessions.admit()
@@ -275,6 +287,7 @@ class Conversation:
             sample_rate=settings.sample_rate,
             mode=settings.mode,
         )
+        self._last_microphone = self._microphone
         self._service.ears.add(self._microphone)
 
     def _stop_listening(self) -> None:

@@ -245,6 +245,7 @@ class Device:
         if self.machine.state != self._state:
             self._state = self.machine.state
             log.info(self._state)
+            self.heartbeat.news()
             if self.measured.keeps_states:
                 self.measured.states.append(self._state)
 

@@ -117,6 +117,11 @@ class Heartbeat(Worker):
         self._backoff.worked()
         self.wake()
 
+    def news(self) -> None:
+        """Tell at once that the device is otherwise, unless the service is being waited for."""
+        if not self._trouble:
+            self.wake()
+
     def step(self) -> float:
         """Send a sign of life where that is wanted; return how long to wait before the next."""
         return self.beat() if self._settings.heartbeat.enabled else 3600.0

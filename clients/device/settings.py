@@ -142,7 +142,7 @@ class HeartbeatSettings:
     enabled: bool = True
     "Whether it is sent."
     every_s: Annotated[float, Range(1, 3600)] = 30.0
-    "How often, in seconds."
+    "How often while the state stays as it is, in seconds."
     url: str = ""
     "Where to; empty for /heartbeat of the service."
 

@@ -315,3 +315,25 @@ def test_thinking_has_its_own_sensitivity(room: Room) -> None:
     room.microphone(RULES).feed(sound(40, LOUD) + sound(20, 0))
     room.listen()
     assert len(room.utterances()) == 1
+
+
+def test_who_asks_is_told_when_all_was_heard(room: Room) -> None:
+    """The call comes behind what the sound before it began, and not before it was listened to."""
+    microphone, told = room.microphone(), []
+    microphone.feed(sound(20, LOUD) + bytes(100))
+    microphone.when_heard(lambda: told.append(room.facts()))
+    assert not told
+    room.listen()
+    assert told == [["turn_started", "speech_started"]]
+
+
+def test_a_finished_microphone_was_heard(room: Room) -> None:
+    """The call comes behind the end of the utterance, and at once where the microphone is done."""
+    microphone, told = room.microphone(), []
+    microphone.feed(sound(20, LOUD))
+    microphone.finish()
+    microphone.when_heard(lambda: told.append(room.facts()[-1]))
+    room.listen()
+    assert told == ["speech_stopped"]
+    microphone.when_heard(lambda: told.append("again"))
+    assert told[1:] == ["again"]

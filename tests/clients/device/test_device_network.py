@@ -398,6 +398,23 @@ def test_a_heartbeat_that_is_not_taken_waits_longer() -> None:
         assert server.paths("POST")[0] == "/heartbeat?session=room"
 
 
+def test_a_change_is_told_at_once_where_heartbeats_are_taken() -> None:
+    """A service that does not take them is not asked sooner."""
+    answers = [as_json(200, {}), as_json(200, {}), refusal(422, "no")]
+    told: list[str] = []
+    with answering(lambda *_: answers.pop(0)) as server:
+        beat = Heartbeat(settings({"heartbeat": {"enabled": True}}, server.url), lambda _now: {}, told.append)
+        beat.start()
+        wait_until(lambda: len(server.asked) == 1, "the first")
+        beat.news()
+        wait_until(lambda: len(server.asked) == 2, "the second")
+        beat.news()
+        wait_until(lambda: told, "a complaint")
+        beat.news()
+        beat.stop()
+        assert len(server.asked) == 3
+
+
 def test_times_know_their_zone() -> None:
     """A time without one is a mistake."""
     assert utc_text(datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))) == "2026-01-01T00:00:00.000Z"
