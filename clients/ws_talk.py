@@ -54,6 +54,16 @@ class Dialogue:
         self._trouble: Trouble | None = None
         self._start_clock()
 
+    async def choose(self, settings: dict[str, object]) -> None:
+        """Change the session's settings before anything is said; raises Trouble when they are refused."""
+        await self._conversation.change_settings(**settings)
+        async for message in self._conversation.messages():
+            self.print(message)
+            await self._play(message)
+            self._note(message, is_spoken=True)
+            if message["type"] == "settings":
+                return
+
     async def take(self, turn: Turn) -> None:
         """Say something and return when it is answered; raises Trouble when it is not."""
         self._open.clear()
@@ -190,12 +200,12 @@ async def converse(options: argparse.Namespace) -> None:
     try:
         async with LiveConversation(options.url, options.token, options.session) as conversation:
             try:
-                if options.set:
-                    await conversation.change_settings(**dict(options.set))
-                if options.interrupt:
-                    await conversation.interrupt()
                 dialogue = Dialogue(options, conversation, output)
                 dialogue.print(conversation.session)
+                if options.set:
+                    await dialogue.choose(dict(options.set))
+                if options.interrupt:
+                    await conversation.interrupt()
                 for turn in options.turns:
                     await dialogue.take(turn)
             except asyncio.CancelledError:

@@ -97,7 +97,8 @@ class Streams:
             n_waiting: Callable[[], int] | None = None
             if options.fast:
                 n_waiting = partial(getattr, device.inbox, "n_waiting")
-            tail_s = device.settings.recording.silence_ms / 1000 + 1
+            recording = device.settings.recording
+            tail_s = max(recording.silence_ms / 1000, recording.no_speech_s) + 1
             return WavMicrophone(options.input_wav, device.hear, n_waiting, tail_s)
         try:
             return self._audio.open_microphone(device.settings.microphone, device.hear)

@@ -87,6 +87,7 @@ def test_an_error_is_told(device: LiveDevice) -> None:
     with LiveScript([HELLO, "model_settings", wrong]) as service:
         status, _, errors = run(device, service, "--set", "voice=bob", "--text", "Hello?")
     assert (status, errors) == (1, "ws_talk.py: refused with bad-settings: there is no voice bob\n")
+    assert service.heard[0].of("user_message") == []
 
 
 def test_a_failed_turn_is_told_after_its_apology(device: LiveDevice) -> None:
