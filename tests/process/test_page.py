@@ -284,12 +284,33 @@ def test_the_page_comes_back_after_a_restart(open_page: OpenPage, live: LiveStan
     assert page.inner_text("#hint") == "Not connected: nothing is heard now"
     live.start()
     wait_until_connected(page)
-    assert page.inner_text("#hint") == "Listening. Tap to stop"
+    # Its fake microphone beeps, so that speech may have begun.
+    page.wait_for_selector("#hint >> text=/Listening|I hear you/")
     page.wait_for_selector(".about-connection", state="detached")
     type_message(page, "Are you there?")
     page.wait_for_selector(".reply")
     kinds = [message["type"] for message in live.received]
     assert kinds == ["start_listening", "start_listening", "user_message"]
+
+
+def test_a_connection_that_is_dead_is_made_anew(open_page: OpenPage, live: LiveStandIn) -> None:
+    """A service that is silent is asked whether it is there; one that does not answer is looked for again."""
+    page = open_page()
+    page.clock.install()
+    page.reload()
+    wait_until_connected(page)
+    page.evaluate("() => {globalThis.n = 0; earshot.live.addEventListener('pong', () => n++)}")
+    page.clock.fast_forward(11_000)
+    page.wait_for_function("n === 1")
+    page.clock.fast_forward(9_000)
+    live.is_cut_off = True
+    page.clock.fast_forward(2_000)
+    page.clock.fast_forward(16_000)
+    page.wait_for_selector("body[data-connection=waiting]")
+    live.is_cut_off = False
+    page.clock.fast_forward(1_000)
+    wait_until_connected(page)
+    assert [message["type"] for message in live.received] == ["ping", "ping"]
 
 
 def test_a_page_that_was_replaced_stays_away(open_page: OpenPage, live: LiveStandIn) -> None:

@@ -54,6 +54,8 @@ class LiveStandIn:
     def __init__(self, script: Script | None = None, port: int = 0) -> None:
         self.script = script or Script()
         self.port = port
+        self.is_cut_off = False
+        "Whether nothing comes through to the page, as on a network that has changed."
         self.received: list[dict[str, Any]] = []
         "All JSON messages of all connections."
         self.heard_pcm16 = bytearray()
@@ -156,7 +158,7 @@ class Conversation:
         self._settings: dict[str, Any] = dict.fromkeys(("model", "temperature", "character", "voice"))
 
     async def tell(self, kind: str, **fields: Any) -> None:
-        if not self.socket.closed:
+        if not (self.socket.closed or self._standin.is_cut_off):
             await self.socket.send_json({"type": kind, **fields})
 
     async def replace(self) -> None:

@@ -3,6 +3,8 @@
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
 const PROBE_TIMEOUT_MS = 5000;
+const QUIET_MS = 10000; // so long nothing came: the service is asked whether it is there
+const ANSWER_MS = 15000; // its answer comes behind the sound before, with which it may be late
 const CLOSED_AS_REPLACED = 4001;
 const SESSION_KEY = "earshot.session";
 
@@ -17,6 +19,7 @@ export class LiveConnection extends EventTarget {
   #meta = null;
   #failures = 0;
   #timer = 0;
+  #watchdog = 0;
   state = "connecting";
   isRefused = false; // the service answers, but lets no WebSocket of this page in
 
@@ -28,7 +31,8 @@ export class LiveConnection extends EventTarget {
     this.#url = new URL(`ws?${query}`, page.href);
     this.#url.protocol = page.protocol === "https:" ? "wss:" : "ws:";
     this.#probeUrl = new URL(`ready?${query}`, page.href);
-    for (const name of ["online", "pageshow"]) window.addEventListener(name, () => this.#hurry());
+    window.addEventListener("online", () => this.#hurry());
+    window.addEventListener("pageshow", ({persisted}) => persisted && this.#hurry());
     document.addEventListener("visibilitychange", () => document.hidden || this.#hurry());
   }
 
@@ -45,6 +49,7 @@ export class LiveConnection extends EventTarget {
     socket.onclose = ({code}) => this.#close(socket, code);
     this.#socket = socket;
     this.#meta = null;
+    this.#watch();
   }
 
   /** Send a message; false where there is no connection to send it over. */
@@ -59,6 +64,7 @@ export class LiveConnection extends EventTarget {
   }
 
   #receive(data) {
+    this.#watch();
     if (data instanceof ArrayBuffer) {
       if (this.#meta) this.#tell("sound", {meta: this.#meta, pcm16: data});
       this.#meta = null;
@@ -76,6 +82,7 @@ export class LiveConnection extends EventTarget {
 
   async #close(socket, code) {
     if (socket !== this.#socket) return;
+    clearTimeout(this.#watchdog);
     const wasOpen = this.isOpen;
     if (code === CLOSED_AS_REPLACED) return this.#become("replaced");
     this.#become("waiting");
@@ -99,6 +106,26 @@ export class LiveConnection extends EventTarget {
 
   #hurry() {
     if (this.state === "waiting" && this.#failures) this.connect();
+    else if (this.isOpen) this.#ask();
+  }
+
+  #watch() {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => this.#ask(), QUIET_MS);
+  }
+
+  #ask() {
+    this.send("ping");
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => this.#lose(), ANSWER_MS);
+  }
+
+  /** Let go of a connection that is dead: where the network has changed, the browser notices after minutes. */
+  #lose() {
+    const socket = this.#socket;
+    socket.onclose = null;
+    socket.close();
+    this.#close(socket, 0);
   }
 
   #become(state) {
