@@ -50,6 +50,8 @@ async def test_speech_interrupts_a_reply(service: RunningService) -> None:
     """The reply is silent at once, is cancelled when words are understood, and these are answered."""
     async with talk(service) as client:
         first = await begin_long_reply(client)
+        # Sent two seconds before it is due: the first words have been heard then.
+        await client.until("audio_chunk_meta", sentence_index=4)
         await client.speak()
         assert (await client.until("interrupted"))["turn_id"] == first
         second = (await client.until("speech_started"))["turn_id"]
